@@ -22,7 +22,7 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "generate", "tokenizers"],
+  serve: ["base", "generate", "tokenizers", "processors", "pipelines"],
   "load-test": ["base", "files"],
   cli: [
     "base",
@@ -35,6 +35,7 @@ const below = {
     "models",
     "train",
     "generate",
+    "pipelines",
     "serve",
     "load-test",
   ],

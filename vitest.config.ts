@@ -13,7 +13,7 @@ process.env.KINDLING_CACHE = "off"; // tests of the cache bring their own folder
 
 export default defineConfig({
   // "#system" and the like lead to the sources (package.json, "imports")
-  ssr: { resolve: { conditions: ["kindling-source", "module", "node", "development|production"] } },
+  ssr: { resolve: { conditions: ["kindling-source", "node", "development|production"] } },
   test: {
     include: ["src/**/*.test.ts"],
     exclude: ["**/*.slow.test.ts"], // what needs minutes: npm run test:slow

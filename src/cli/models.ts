@@ -76,19 +76,20 @@ async function runNames(runs: string): Promise<string[]> {
 export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap">;
 
 /** Loads a model named on the command line. */
-export async function openModel(
-  name: string,
-  runsFolder = "runs",
-  { mmap, ...options }: OpenOptions = {},
-): Promise<ServedModel> {
-  const folder = await findModel(name, runsFolder);
-  const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks", mmap });
-  const tokenizer = await Tokenizer.open(folder);
-  const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
-  return {
-    id: basename(parent, ".gguf"),
-    generator: new Generator(model, options),
-    tokenizer,
-    chatTemplate: tokenizer.chatTemplate,
-  };
+export async function openModel(name: string, runsFolder = "runs", options: OpenOptions = {}): Promise<ServedModel> {
+  const path = await findModel(name, runsFolder);
+  return { id: idOf(path), ...(await openModelAt(path, options)) };
+}
+
+/** The name of a model by its folder or file: a run's, or the file's without its ending. */
+export function idOf(path: string): string {
+  const parent = /^(model|checkpoint)(\.old)?$/.test(basename(path)) ? dirname(path) : path;
+  return basename(parent, ".gguf");
+}
+
+/** Loads a model that writes. */
+export async function openModelAt(path: string, { mmap, ...options }: OpenOptions): Promise<Omit<ServedModel, "id">> {
+  const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks", mmap });
+  const tokenizer = await Tokenizer.open(path);
+  return { generator: new Generator(model, options), tokenizer, chatTemplate: tokenizer.chatTemplate };
 }

@@ -86,6 +86,14 @@ describe("what serve refuses is said of its option", () => {
       ["99999999", /'--queue-timeout <seconds>' .*at most 2147483/],
     ],
     "--timeout": [["99999999", /'--timeout <seconds>' .*at most 2147483/]],
+    "--memory": [
+      ["0", /'--memory <GiB>'/],
+      ["0.000001", /expected models that each fit into --memory, 0.000001 GiB; received gpt2, whose weights take/],
+    ],
+    "--keep-alive": [
+      ["soon", /'--keep-alive <seconds>'/],
+      ["99999999", /'--keep-alive <seconds>' .*at most 2147483/],
+    ],
     "--context": [["0", /expected a --context from 1 to 96/]],
     "--max-sequences": [["0", /expected --max-sequences that is a whole number from 1 to 4096/]],
     "--cache-tokens": [["0", /expected --cache-tokens that is a whole number of at least 1/]],

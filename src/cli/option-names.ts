@@ -56,6 +56,8 @@ const optionNames: Readonly<Record<string, string>> = {
   maxQueue: "--max-queue",
   queueTimeoutMs: "--queue-timeout",
   requestTimeoutMs: "--timeout",
+  memoryBytes: "--memory",
+  keepAliveMs: "--keep-alive",
   corsOrigins: "--cors-origin",
   allowedHosts: "--allowed-hosts",
   ...loadTestOptions,

@@ -19,6 +19,7 @@ import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
 import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
+import { commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -137,16 +138,19 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
       model.generator.dispose();
     });
 
-  withServing(withModel(program.command("serve").argument("<model>", MODEL)))
-    .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
+  withServing(withModel(program.command("serve").argument("<models...>", `each ${MODEL}; name=model gives it a name`)))
+    .description(
+      "Serve models over HTTP with OpenAI's API: those that write, with a page to try them, and those of embeddings, rankings, classes and speech. The first is loaded at once, others at their first request.",
+    )
     .addHelpText(
       "after",
-      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log",
+      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log\n  kindling serve sotu e5=models/multilingual-e5-small models/whisper-tiny --memory 4 --keep-alive 600",
     )
-    .action(async (name, o) => {
+    .action(async (names: string[], o) => {
       await useDevice(o);
-      const model = await openModel(name, o.runs, { ...openOptionsOf(o), ...batchingOf(o) });
-      await serveCommand(model, servingOf(o));
+      const options = { ...openOptionsOf(o), ...batchingOf(o) };
+      const models = await Promise.all(names.map((name) => commandModel(name, o.runs, options)));
+      await serveCommand(models, servingOf(o));
     });
 }
 

@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { type ServedModel, type ServeOptions, serve } from "../serve/index.ts";
+import { type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
-import { collect, integer } from "./parse-values.ts";
+import { collect, integer, number } from "./parse-values.ts";
+import type { CommandModel } from "./serve-models.ts";
 
 /** Timers count milliseconds in 31 bits: 24 days. */
 const LONGEST_SECONDS = 2_147_483;
@@ -12,6 +13,20 @@ function milliseconds(text: string): number {
   if (seconds > LONGEST_SECONDS)
     throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
   return Math.ceil(seconds * 1000);
+}
+
+/** How long an idle model stays, as for Ollama: negative for ever. */
+function keepAlive(text: string): number | undefined {
+  const seconds = number(text);
+  if (seconds > LONGEST_SECONDS)
+    throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
+  return seconds < 0 ? undefined : Math.ceil(seconds * 1000);
+}
+
+function gibibytes(text: string): number {
+  const size = number(text);
+  if (!(size > 0)) throw new InvalidArgumentError("it is not a number of GiB above 0.");
+  return Math.ceil(size * 2 ** 30);
 }
 
 /** Options of a server that many may reach. */
@@ -35,6 +50,16 @@ export function withServing(command: Command): Command {
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
     .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
+    .option(
+      "--memory <GiB>",
+      "most memory of the weights of all loaded models; idle ones go to make room (default: no limit)",
+      gibibytes,
+    )
+    .option(
+      "--keep-alive <seconds>",
+      "how long a model stays that nobody uses; 0 ends it at once, a negative number never (default: never)",
+      keepAlive,
+    )
     .option("--log", "write a line for each request to standard error");
 }
 
@@ -60,6 +85,8 @@ export interface ServingFlags {
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
+  memory?: number;
+  keepAlive?: number;
   log?: boolean;
 }
 
@@ -71,6 +98,8 @@ export function servingOf({
   maxQueue,
   queueTimeout,
   timeout,
+  memory,
+  keepAlive,
   log,
 }: ServingFlags): ServeOptions {
   return {
@@ -81,25 +110,36 @@ export function servingOf({
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
+    memoryBytes: memory,
+    keepAliveMs: keepAlive,
     ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
   };
 }
 
 /** `kindling serve`: serves until Ctrl-C. */
-export async function serveCommand(model: ServedModel, options: ServeOptions): Promise<void> {
-  const server = await serve(model, options);
+export async function serveCommand(models: readonly CommandModel[], options: ServeOptions): Promise<void> {
+  const server = await serve(
+    models.map(({ entry }) => entry),
+    options,
+  );
   const interrupted = new Promise<void>((resolve) => abortOnInterrupt(resolve)); // before it is said that Ctrl-C ends
-  process.stdout.write(`\nserving ${model.id} at ${server.url}\n`);
-  process.stdout.write(`  open the page in a browser, or:\n  ${exampleRequest(server.url, model)}\n  Ctrl-C ends.\n`);
+  process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
+  const page = models.some(({ entry }) => entry.kind === "text-generation")
+    ? "open the page in a browser, or:"
+    : "try:";
+  process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models)}\n  Ctrl-C ends.\n`);
   await interrupted;
   await server.close();
-  model.generator.dispose();
 }
 
-/** A command to try, with fewer tokens than the context has. */
-function exampleRequest(url: string, { chatTemplate, generator }: ServedModel): string {
-  const [path, body] = chatTemplate
-    ? ["chat/completions", { messages: [{ role: "user", content: "Hello" }] }]
-    : ["completions", { prompt: "Once", max_tokens: Math.min(40, generator.contextLength >> 1) }];
-  return `curl ${url}/v1/${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
+/** A command to try. A model that is not the only one is named. */
+function exampleRequest(url: string, [{ entry, example }, ...others]: readonly CommandModel[]): string {
+  const request = example();
+  const model = others.length > 0 ? { model: entry.id } : {};
+  if ("form" in request) {
+    const fields = [...request.form, ...Object.entries(model).map(([name, value]) => `${name}=${value}`)];
+    return `curl ${url}${request.path} ${fields.map((field) => `-F ${field}`).join(" ")}`;
+  }
+  const body = JSON.stringify({ ...model, ...request.body });
+  return `curl ${url}${request.path} -H 'content-type: application/json' -d '${body}'`;
 }

@@ -9,6 +9,7 @@ import type { ServeOptions } from "../serve/index.ts";
 import { findCheckpoint, finishedModel, type RunConfig } from "../train/index.ts";
 import { openModel } from "./models.ts";
 import { serveCommand } from "./serve.ts";
+import { openedModel } from "./serve-models.ts";
 import { printSamples, trainCommand } from "./train.ts";
 import { undertrained } from "./undertrained.ts";
 
@@ -122,6 +123,6 @@ export async function startCommand(
   }
   const model = await openModel(profileName, runs);
   await printSamples(model, profile.prompts, 120);
-  if (isServing) await serveCommand(model, server);
+  if (isServing) await serveCommand([openedModel(model)], server);
   else model.generator.dispose();
 }

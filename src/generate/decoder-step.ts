@@ -23,9 +23,20 @@ export function lastLogits<Context>(
   return decoder.logits(reshape(last, [last.shape[0], last.shape[2]]));
 }
 
+/** The logits after each new token of one text, over a cache that is open. ids: i32 [1, T] -> [T, V] */
+export function allLogits<Context>(
+  decoder: CachedDecoder<Context>,
+  ids: Tensor<"i32">,
+  cache: KeyValueCache,
+  context: Context,
+): Tensor<"f32"> {
+  const states = decoder.hidden(ids, cache, context);
+  return decoder.logits(reshape(states, [states.shape[1], states.shape[2]]));
+}
+
 /** The rows of logits that were read together, [R, V]. */
 export function rowsOf(numbers: Float32Array, rows: number): Float32Array[] {
   if (rows === 1) return [numbers];
   const width = numbers.length / rows;
-  return Array.from({ length: rows }, (_, row) => numbers.slice(row * width, (row + 1) * width));
+  return Array.from({ length: rows }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
 }

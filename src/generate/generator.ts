@@ -7,12 +7,13 @@ import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts"
 import { CausalRows } from "./engine/causal-rows.ts";
 import { CausalSlots } from "./engine/causal-slots.ts";
 import { Engine, type EngineLoad } from "./engine/engine.ts";
-import { type ContextLimits, requirePlace, roomOfEmbedded, type Sequence } from "./engine/sequence.ts";
+import { type ContextLimits, requirePlace, roomOfEmbedded, type SequenceOptions } from "./engine/sequence.ts";
 import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
 import type { FinishReason } from "./finish-reason.ts";
 import { generationSettingNames } from "./generation-config.ts";
 import type { TokenLogprobs } from "./log-probabilities.ts";
 import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
+import { proposerOf, type SpeculationOptions, speculationNames, withoutSpeculation } from "./speculation/index.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 
@@ -25,7 +26,7 @@ export interface PlaceOptions {
 }
 
 /** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
-export interface GenerateOptions extends Omit<PickOptions, "times">, PlaceOptions {
+export interface GenerateOptions extends Omit<PickOptions, "times">, PlaceOptions, SpeculationOptions {
   /**
    * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
    * false
@@ -175,9 +176,9 @@ export class Generator {
     options: GenerateOptions = {},
     embedded?: EmbeddedPrompt,
   ): AsyncGenerator<number, FinishReason, void> {
-    checkOptions("generate", options, [...pickOptionNames, ...placeNames, "contextShift"]);
+    checkOptions("generate", options, [...pickOptionNames, ...placeNames, ...speculationNames, "contextShift"]);
     const { signal, ...settings } = options;
-    return yield* tokensOf(this.sequenceOf({ ids: prompt, embedded, ...settings }, signal));
+    return yield* tokensOf(this.engine.add({ ...this.planOf({ ids: prompt, embedded, ...settings }), signal }));
   }
 
   /**
@@ -190,8 +191,8 @@ export class Generator {
     prompts: readonly BatchPrompt[],
     { signal }: Pick<GenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
-    const pickers = prompts.map((prompt) => this.pickerOf(prompt));
-    const sequences = prompts.map((prompt, i) => this.sequenceWith(prompt, pickers[i], signal));
+    const plans = prompts.map((prompt) => this.planOf(prompt));
+    const sequences = plans.map((plan) => this.engine.add({ ...plan, signal }));
     try {
       return yield* rowTokensOf(sequences.map(tokensOf));
     } finally {
@@ -215,20 +216,10 @@ export class Generator {
     return this.scorer.score(ids, options);
   }
 
-  private sequenceOf(prompt: BatchPrompt, signal: AbortSignal | undefined): Sequence {
-    return this.sequenceWith(prompt, this.pickerOf(prompt), signal);
-  }
-
-  private sequenceWith(
-    { ids, embedded, priority, group }: BatchPrompt,
-    picker: TokenPicker,
-    signal: AbortSignal | undefined,
-  ): Sequence {
-    return this.engine.add({ prompt: ids, picker, embedded, priority, group, signal });
-  }
-
-  /** @throws as `generate` */
-  private pickerOf({ ids, embedded, contextShift = false, priority, group, ...settings }: BatchPrompt): TokenPicker {
+  /** How a text is written. @throws as `generate` */
+  private planOf(prompt: BatchPrompt): SequenceOptions {
+    const { ids, embedded, contextShift = false, priority, group, ...others } = prompt;
+    const settings = withoutSpeculation(others);
     checkOptions("generate", settings, rowOptionNames);
     requirePlace({ priority, group });
     this.checkPrompt(ids);
@@ -237,7 +228,7 @@ export class Generator {
     const picker = new TokenPicker(this.model, ids, ids, settings);
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
-    return picker;
+    return { prompt: ids, picker, embedded, proposer: proposerOf(others, this), priority, group };
   }
 
   private checkPrompt(prompt: readonly number[]): void {

@@ -211,6 +211,11 @@ export class TokenPicker {
     return this.ids.length >= this.maxLength || (this.ids.length > this.startLength && this.isLate);
   }
 
+  /** Tokens that may follow. */
+  get room(): number {
+    return Math.max(0, this.maxLength - this.ids.length);
+  }
+
   /** How long the answer may be: what the caller says goes before what the file says. */
   limitOf({ maxNewTokens, maxLength }: GenerationSettings): AnswerLimit {
     const isAsked = maxNewTokens !== undefined || maxLength !== undefined;

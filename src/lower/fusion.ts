@@ -16,12 +16,14 @@ import {
   biasedGeluEntry,
   biasedGeluGradientEntry,
   blockMatmul,
+  blockMatmulMinimumsEntry,
   blockMatmulPlusEntry,
   gelu,
   LEAST_TILED_NUMBERS,
   linear,
   matmul,
   reshape,
+  sum,
   tiledMatmulEntry,
   tilesOf,
   widenedFrom,
@@ -74,6 +76,8 @@ export const addInBlockMatmul: Pass = {
       const addend = inputs[1 - at];
       if (sizeOf(shape) !== features || sizeOf(addend.shape) !== features) return undefined;
       const { inputs: operands, attributes } = inputs[at].node;
+      const minimums = minimumsIn(beneathReshapes(addend), operands[0]);
+      if (minimums) return applyOp(blockMatmulMinimumsEntry, [...operands, minimums], attributes, node.scope);
       return applyOp(
         blockMatmulPlusEntry,
         [...operands, reshape(beneathReshapes(addend), [features])],
@@ -83,6 +87,15 @@ export const addInBlockMatmul: Pass = {
     });
   },
 };
+
+/** The minimums [blocks, N] that meet the sums of x's blocks in a product, where that is what `value` is. */
+function minimumsIn(value: Value, x: Value): Value | undefined {
+  const { op, inputs, attributes } = value.node;
+  if (op !== matmul.entry || attributes.transposeA || attributes.transposeB || attributes.scale !== 1) return undefined;
+  const sums = beneathReshapes(inputs[0]).node;
+  const isSum = sums.op === sum.entry && String(sums.attributes.axes) === "2" && sums.inputs[0].shape.length === 3;
+  return isSum && beneathReshapes(sums.inputs[0]) === beneathReshapes(x) ? inputs[1] : undefined;
+}
 
 /** A weight in 16 bits is widened as it is used, of a large one a tile at a time; see tiledMatmulEntry. */
 export const tileWidenedWeights: Pass = {

@@ -1,9 +1,10 @@
-import { applyOp, Graph, isStatic, placeholder, requireStatic, sizeOf, type Value } from "../ir/index.ts";
+import { applyOp, Graph, isStatic, type Node, placeholder, requireStatic, sizeOf, type Value } from "../ir/index.ts";
 import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
 import { defineOp, notDifferentiable } from "./define.ts";
 import { cast } from "./elementwise.ts";
 import type { OpEntry } from "./entry.ts";
 import { type HostTensor, hostTensor } from "./host-tensor.ts";
+import type { Lowering } from "./lowering.ts";
 import { matmul } from "./matmul.ts";
 import { type BlockAttributes, blockMatmul, lowerBlockMatmul } from "./quantize.ts";
 
@@ -51,6 +52,19 @@ export const biasedGeluGradientEntry: OpEntry = defineOp({
     gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types)[0],
 });
 
+/** A product with blocks, and a vector [N] added to it. */
+function lowerBlockMatmulPlus(
+  graph: Lowering,
+  operands: readonly string[],
+  addend: string,
+  attributes: BlockAttributes,
+  node: Node,
+): string {
+  // input 4 is an order of the columns, which there is none of
+  if (!graph.isWebGpu) return lowerBlockMatmul(graph, [...operands, "", addend], attributes, node);
+  return graph.node("Add", [lowerBlockMatmul(graph, operands, attributes, node), addend]);
+}
+
 /**
  * blockMatmul of one row x, with a row added to it that may be computed. addend: f32 [N]; the other inputs are those of
  * blockMatmul.
@@ -65,14 +79,46 @@ export const blockMatmulPlusEntry: OpEntry = defineOp<
   inputs: ["x", "packed", "scales", "zeroPoints", "addend"],
   infer: ({ x }, { features }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] }),
   gradient: MADE_AFTER_GRADIENTS,
-  lower: (graph, { x, packed, scales, zeroPoints, addend }, attributes, node) => {
-    const operands = [x, packed, scales, zeroPoints];
-    // input 4 is an order of the columns, which there is none of
-    if (!graph.isWebGpu) return lowerBlockMatmul(graph, [...operands, "", addend], attributes, node);
-    return graph.node("Add", [lowerBlockMatmul(graph, operands, attributes, node), addend]);
-  },
+  lower: (graph, { x, packed, scales, zeroPoints, addend }, attributes, node) =>
+    lowerBlockMatmulPlus(graph, [x, packed, scales, zeroPoints], addend, attributes, node),
   reference: ({ x, packed, scales, zeroPoints, addend }, attributes, types) => {
     const [product] = blockMatmul.entry.reference([x, packed, scales, zeroPoints], attributes, types);
+    return plusBias(product, addend);
+  },
+});
+
+/**
+ * blockMatmul of one row x whose blocks have minimums, which are added to all their numbers: they meet the sums of what
+ * the numbers are multiplied with. minimums: f32 [blocks, N]; the other inputs are those of blockMatmul. A vector, and
+ * not a matrix of one row, goes through it: the kernel adds vectors alone, and no shape has to be changed on the way.
+ */
+export const blockMatmulMinimumsEntry: OpEntry = defineOp<
+  "x" | "packed" | "scales" | "zeroPoints" | "minimums",
+  BlockAttributes
+>({
+  name: "blockMatmulMinimums",
+  precision: "f32",
+  batch: "oneByOne",
+  inputs: ["x", "packed", "scales", "zeroPoints", "minimums"],
+  infer: ({ x }, { features }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] }),
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { x, packed, scales, zeroPoints, minimums }, attributes, node) => {
+    const [blocks] = requireStatic("blockMatmul", node.inputs[4].shape);
+    const inBlocks = graph.node("Reshape", [x, graph.sizes([blocks, attributes.blockSize])]);
+    const sums = graph.node("ReduceSum", [inBlocks, graph.constant("i64", [1], [1])], { keepdims: 0 }); // [blocks]
+    graph.keepUnpacked(minimums);
+    const addend = graph.node("MatMul", [sums, minimums]); // [N]
+    return lowerBlockMatmulPlus(graph, [x, packed, scales, zeroPoints], addend, attributes, node);
+  },
+  reference: ({ x, packed, scales, zeroPoints, minimums }, attributes, types) => {
+    const [product] = blockMatmul.entry.reference([x, packed, scales, zeroPoints], attributes, types);
+    const [blocks, features] = minimums.shape;
+    const addend = hostTensor([features]);
+    for (let block = 0; block < blocks; block++) {
+      const start = block * attributes.blockSize;
+      const sum = x.data.subarray(start, start + attributes.blockSize).reduce((a, b) => a + b, 0);
+      for (let n = 0; n < features; n++) addend.data[n] += sum * minimums.data[block * features + n];
+    }
     return plusBias(product, addend);
   },
 });

@@ -85,6 +85,7 @@ export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts"
 export {
   biasedGeluEntry,
   biasedGeluGradientEntry,
+  blockMatmulMinimumsEntry,
   blockMatmulPlusEntry,
   LEAST_TILED_NUMBERS,
   tiledMatmulEntry,

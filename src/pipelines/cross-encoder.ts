@@ -2,7 +2,7 @@ import { checkOptions, DataError } from "../base/index.ts";
 import { type Folder, readJson } from "../files/index.ts";
 import { openFolder } from "../hub/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
-import { Tokenizer } from "../tokenizers/index.ts";
+import { type Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { finite, labelsOf, softmax } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";
 import type { ClassifierModel } from "./text-classification.ts";
@@ -65,20 +65,38 @@ export class CrossEncoder {
     );
   }
 
+  /** The most tokens of a pair, special ones included; Infinity where nothing says. What is longer is cut. */
+  get maxTokens(): number {
+    return this.runner.longest(this.tokenizer);
+  }
+
+  /**
+   * The tokens of pairs, as `predict` takes them in place of pairs; it cuts them no further.
+   * @param options.maxLength most tokens of each @default all that there are
+   */
+  async tokenize(
+    pairs: readonly (readonly [string, string])[],
+    { maxLength }: { maxLength?: number } = {},
+  ): Promise<Encoding[]> {
+    const encodings: Encoding[] = [];
+    for (const [text, pair] of pairs) encodings.push(await this.tokenizer.encodeText(text, { pair, maxLength }));
+    return encodings;
+  }
+
   /**
    * Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false
    * @throws OptionError for wrong options
    */
   async predict(
-    pairs: readonly (readonly [string, string])[],
+    pairs: readonly (readonly [string, string] | Encoding)[],
     options: { applySoftmax?: boolean } & TextBatchOptions = {},
   ): Promise<number[][]> {
     checkOptions("predict", options, ["applySoftmax", ...textBatchNames]);
-    const maxLength = finite(this.runner.longest(this.tokenizer));
-    const scores = await this.runner.answers<readonly [string, string], number[]>(pairs, {
+    const maxLength = finite(this.maxTokens);
+    const scores = await this.runner.answers<readonly [string, string] | Encoding, number[]>(pairs, {
       task: "predict",
       batch: textBatchOf(options),
-      prepare: async ([text, pair]) => [await this.tokenizer.encodeText(text, { pair, maxLength })],
+      prepare: async (pair) => ("ids" in pair ? [pair] : this.tokenize([pair], { maxLength })),
       answer: (_, __, [{ logits }]) => {
         const scores = Array.from(logits, this.activation);
         return options.applySoftmax ? softmax(scores) : scores;

@@ -2,8 +2,9 @@ import { checkOptions, nearest, OptionError } from "../base/index.ts";
 import { type Folder, readJson } from "../files/index.ts";
 import { openFolder } from "../hub/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
-import { Tokenizer } from "../tokenizers/index.ts";
+import { type Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { finite } from "./common.ts";
+import { encodingOfIds } from "./encoding-of-ids.ts";
 import { type PoolingModule, readModules, type SentenceModule, unit } from "./sentence-modules.ts";
 import { type TextBatchOptions, TextRunner, textBatchNames, textBatchOf } from "./text-runner.ts";
 
@@ -94,23 +95,55 @@ export class SentenceEncoder {
     });
   }
 
+  /** The most tokens of a text, special ones included; Infinity where nothing says. What is longer is cut. */
+  get maxTokens(): number {
+    return this.runner.longest(this.parts.tokenizer, this.parts.maxLength);
+  }
+
+  /** Names of the model's prompts. */
+  get promptNames(): string[] {
+    return Object.keys(this.parts.prompts);
+  }
+
+  /**
+   * The tokens of texts, with their prompt, as `encode` takes them in place of texts; it cuts them no further. Ids stay
+   * as they are.
+   * @param options.maxLength most tokens of each @default all that there are
+   * @throws OptionError for a prompt that the model has not, DataError for such ids
+   */
+  async tokenize(
+    texts: readonly (string | readonly number[])[],
+    { maxLength, ...options }: Pick<SentenceOptions, "prompt" | "promptName"> & { maxLength?: number } = {},
+  ): Promise<Encoding[]> {
+    const { model, tokenizer, lowercases } = this.parts;
+    const prompt = this.promptOf(options);
+    const encodings: Encoding[] = [];
+    for (const text of texts) {
+      const whole = typeof text === "string" ? prompt + text : undefined;
+      encodings.push(
+        whole === undefined
+          ? encodingOfIds(text as readonly number[], model)
+          : await tokenizer.encodeText(lowercases ? whole.toLowerCase() : whole, { maxLength }),
+      );
+    }
+    return encodings;
+  }
+
   /**
    * A vector of each text. @throws OptionError naming the nearest prompt for one that the model has not, and for wrong
    * options
    */
-  async encode(texts: readonly string[], options: SentenceOptions = {}): Promise<number[][]> {
+  async encode(texts: readonly (string | Encoding)[], options: SentenceOptions = {}): Promise<number[][]> {
     checkOptions("encode", options, optionNames);
     const { truncateDim, normalizeEmbeddings = false } = options;
-    const { tokenizer, maxLength: limit, lowercases } = this.parts;
     const prompt = this.promptOf(options);
     const skipped = prompt === "" ? 0 : await this.promptLength(prompt);
-    const maxLength = finite(this.runner.longest(tokenizer, limit));
-    const vectors = await this.runner.answers<string, number[]>(texts, {
+    const maxLength = finite(this.maxTokens);
+    const vectors = await this.runner.answers<string | Encoding, number[]>(texts, {
       task: "encode",
       batch: textBatchOf(options),
       prepare: async (text) => {
-        const whole = prompt + text;
-        const encoding = await tokenizer.encodeText(lowercases ? whole.toLowerCase() : whole, { maxLength });
+        const [encoding] = typeof text === "string" ? await this.tokenize([text], { prompt, maxLength }) : [text];
         return [{ encoding, weights: this.pooling.weights?.(this.counted(encoding.ids.length, skipped)) }];
       },
       answer: (_, [{ ids }], [{ lastHiddenState: values }]) => {

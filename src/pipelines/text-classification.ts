@@ -2,6 +2,7 @@ import { checkOptions, OptionError } from "../base/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax } from "./common.ts";
+import { encodingOfIds } from "./encoding-of-ids.ts";
 import { TextPipeline } from "./text-pipeline.ts";
 import { type TextBatchOptions, textBatchNames, textBatchOf } from "./text-runner.ts";
 
@@ -26,10 +27,42 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
     super(model, tokenizer, { outputs: ["logits"], per: "text" });
   }
 
+  /** Names of the classes, in the model's order. */
+  get labels(): readonly string[] {
+    return labelsOf(this.model);
+  }
+
+  /** The most tokens of a text, special ones included; Infinity where nothing says. What is longer is cut. */
+  get maxTokens(): number {
+    return this.runner.longest(this.tokenizer);
+  }
+
+  /**
+   * The tokens of texts, as `run` takes them in place of texts; it cuts them no further. Ids stay as they are.
+   * @param options.maxLength most tokens of each @default all that there are
+   * @throws DataError for ids that the model has not
+   */
+  async tokenize(
+    texts: readonly (string | readonly number[])[],
+    { maxLength }: { maxLength?: number } = {},
+  ): Promise<Encoding[]> {
+    const encodings: Encoding[] = [];
+    for (const text of texts)
+      encodings.push(
+        typeof text === "string"
+          ? await this.tokenizer.encodeText(text, { maxLength })
+          : encodingOfIds(text, this.model),
+      );
+    return encodings;
+  }
+
   /** A list with the best class of the text, or of each text; with topK a list of the best for each, best first. */
-  run(input: TextPair, options?: TextClassificationOptions): Promise<LabelScore[]>;
-  run(inputs: readonly TextPair[], options?: TextClassificationOptions): Promise<LabelScore[] | LabelScore[][]>;
-  async run(inputs: TextPair | readonly TextPair[], options: TextClassificationOptions = {}) {
+  run(input: TextPair | Encoding, options?: TextClassificationOptions): Promise<LabelScore[]>;
+  run(
+    inputs: readonly (TextPair | Encoding)[],
+    options?: TextClassificationOptions,
+  ): Promise<LabelScore[] | LabelScore[][]>;
+  async run(inputs: TextPair | Encoding | readonly (TextPair | Encoding)[], options: TextClassificationOptions = {}) {
     checkOptions("text-classification", options, ["topK", "functionToApply", "maxLength", ...textBatchNames]);
     const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY } = options;
     const labels = labelsOf(this.model);
@@ -43,7 +76,8 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
     const results = await this.runner.answers(inputs, {
       task: "text-classification",
       batch: textBatchOf(options),
-      prepare: async (input) => {
+      prepare: async (input: TextPair | Encoding) => {
+        if (typeof input !== "string" && "ids" in input) return [input];
         if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
         const { text, textPair: pair } = typeof input === "string" ? { text: input, textPair: undefined } : input;
         const longest = Math.min(maxLength, this.runner.longest(this.tokenizer));

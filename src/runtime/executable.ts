@@ -14,6 +14,8 @@ export interface RunSettings {
   signal?: AbortSignal;
   /** See RunRequest. @default false */
   keepsPartialState?: boolean;
+  /** See RunRequest. @default false */
+  reusesArrays?: boolean;
 }
 
 export interface ExecutableParts {
@@ -58,7 +60,7 @@ export class Executable {
   run(
     inputs: readonly Argument[],
     into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map(),
-    { signal, keepsPartialState }: RunSettings = {},
+    { signal, keepsPartialState, reusesArrays }: RunSettings = {},
   ): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
     const symbols = bindSymbols(this.graph.inputs, inputs);
     const { outputShapes } = this;
@@ -94,6 +96,7 @@ export class Executable {
       outputs: outputIds,
       newOutputs,
       keepsPartialState,
+      reusesArrays,
     };
     const done = this.connection.request<RunResult>(request, signal).then((result) => ({
       computeMs: result.computeMs,

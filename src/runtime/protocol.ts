@@ -100,6 +100,8 @@ export interface RunRequest {
   newOutputs: Map<number, { type: OrtType; shape: readonly number[] }>;
   /** After a failure, state that was written in place is used as the run left it. @default false */
   keepsPartialState?: boolean;
+  /** Numbers come back in the arrays of the run before, where that is in this process. @default false */
+  reusesArrays?: boolean;
 }
 
 export interface CompileRequest {

@@ -1,19 +1,18 @@
-import type { HttpBindings } from "@hono/node-server";
-import { type Context, Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
-import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
+import { type App, answer, lookUp } from "./exchange.ts";
 import { RequestRecord } from "./log.ts";
-import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
-import { pageFiles } from "./page/index.ts";
-import { RequestLife } from "./request-life.ts";
+import { modelRoutes } from "./model-list.ts";
+import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
+import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
+import { pageFiles, pagePaths } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
-import { type LimitOptions, type ServedModel, Service } from "./service.ts";
+import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
 export interface AppOptions extends AccessOptions, LimitOptions {
@@ -21,35 +20,25 @@ export interface AppOptions extends AccessOptions, LimitOptions {
   log?: (line: string) => void;
 }
 
-interface Environment {
-  /** Of Node's server; in tests there is none. */
-  Bindings: Partial<HttpBindings>;
-  Variables: { record: RequestRecord };
-}
-
-const MAX_BODY_BYTES = 4 << 20;
+const MIB = 1 << 20;
+const MAX_JSON_MIB = 4;
+/** OpenAI's most for a sound, and room for the form around it. */
+const MAX_SOUND_MIB = 26;
+const SOUNDS = "/v1/audio/";
 
 /**
- * An OpenAI-compatible HTTP app for one model. It listens nowhere by itself: see `serve`, or call `app.request` in
- * tests.
- * @throws OptionError for unknown options and limits that cannot be
+ * An OpenAI-compatible HTTP app for one or several models. It listens nowhere by itself: see `serve`, or call
+ * `app.request` in tests.
+ * @throws OptionError for unknown options and limits that cannot be, and for models that cannot be served together
  */
-export function createApp(model: ServedModel, options: AppOptions = {}): Hono<Environment> {
+export function createApp(models: Servable | readonly Servable[], options: AppOptions = {}): App {
   const { allowedHosts, corsOrigins, log, ...limits } = options;
-  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, log });
+  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log });
 }
 
-/** The app of a service that others dispose of. */
-export function appOf(service: Service, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): Hono<Environment> {
-  const app = new Hono<Environment>();
-  const modelObject = {
-    id: service.model.id,
-    object: "model",
-    created: Math.floor(Date.now() / 1000),
-    owned_by: "kindling",
-  };
-  const model = { ...modelObject, max_model_len: service.contextLength }; // vLLM's name
-
+/** The app of models that others dispose of. */
+export function appOf(models: ServedModels, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): App {
+  const app: App = new Hono();
   app.use(async (c, next) => {
     const record = new RequestRecord(`${c.req.method} ${c.req.path}`, log);
     c.set("record", record);
@@ -57,40 +46,15 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
     if (!record.isStreamed) record.end(c.res.status);
   });
   app.use(...accessRules(access));
-  app.use("*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
-  for (const [path, file] of Object.entries(pageFiles(service)))
-    app.get(path, (c) => c.body(file.body, 200, file.headers));
-  app.get("/health", (c) => c.json({ status: "ok" }));
-  app.get("/metrics", async (c) => {
-    const { body, type } = await service.metrics.text();
-    return c.body(body, 200, { "content-type": type });
-  });
-  app.post("/tokenize", async (c) => c.json(await tokenized(service, jsonOf(await bodyText(c)), c.req.raw.signal)));
-  app.post("/detokenize", async (c) => c.json(await detokenized(service, jsonOf(await bodyText(c)))));
-  app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
-  app.get("/v1/models/:id{.+}", (c) => {
-    service.requireModel(c.req.param("id"));
-    return c.json(model);
-  });
-  app.post("/v1/completions", (c) =>
-    answer(c, service, async (json, signal) => {
-      const request = readCompletionRequest(json);
-      service.requireModel(request.model);
-      return { isStreamed: request.stream, job: await completionJob(service, request, signal) };
-    }),
-  );
-  app.post("/v1/chat/completions", (c) =>
-    answer(c, service, async (json, signal) => {
-      const request = readChatRequest(json);
-      service.requireModel(request.model);
-      return { isStreamed: request.stream, job: await chatJob(service, request, signal) };
-    }),
-  );
-  app.post("/v1/messages", (c) => answer(c, service, (json, signal) => messagesJob(service, json, signal)));
-  app.post("/v1/messages/count_tokens", async (c) =>
-    c.json(await countedTokens(service, jsonOf(await bodyText(c)), c.req.raw.signal)),
-  );
-  ollamaRoutes(app, service);
+  for (const limit of bodyLimits()) app.use(limit);
+  operationRoutes(app, models);
+  modelRoutes(app, models);
+  textRoutes(app, models);
+  embeddingRoutes(app, models);
+  rankingRoutes(app, models);
+  classifyRoutes(app, models);
+  speechRoutes(app, models);
+  ollamaRoutes(app, models);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });
@@ -109,89 +73,56 @@ function errorBody(path: string, error: RequestError): object {
   return path.startsWith("/api/") ? ollamaError(error) : error.body;
 }
 
-function ollamaRoutes(app: Hono<Environment>, service: Service): void {
-  const models = new OllamaModels(service);
-  app.post("/api/chat", (c) => answer(c, service, (json, signal) => ollamaChat(service, json, signal)));
-  app.post("/api/generate", (c) => answer(c, service, (json, signal) => ollamaGenerate(service, json, signal)));
-  app.get("/api/tags", (c) => c.json(models.tags()));
-  app.get("/api/ps", (c) => c.json(models.running()));
-  app.get("/api/version", (c) => c.json(models.version()));
-  app.post("/api/show", async (c) => c.json(models.show(jsonOf(await bodyText(c)))));
-}
-
-/** What there is to do, or an answer that needs no model. */
-type Task = { isStreamed?: boolean; job: Job } | { answer: object };
-type Read = (json: unknown, signal: AbortSignal) => Promise<Task>;
-
-/** Answers a request with one JSON object or with a stream of them. */
-async function answer(c: Context<Environment>, service: Service, read: Read): Promise<Response> {
-  const body = await bodyText(c);
-  const life = new RequestLife({
-    client: c.req.raw.signal,
-    server: service.stopSignal,
-    timeoutMs: service.requestTimeoutMs,
-    place: service.queue.enter(),
-    record: c.get("record"),
-    meter: service.metrics.request(),
-    disconnect: () => c.env?.outgoing?.destroy(),
-  });
-  try {
-    const task = await read(jsonOf(body), life.signal);
-    if ("answer" in task) return c.json(task.answer);
-    const { isStreamed, job } = task;
-    if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
-    const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
-    return c.body(events, 200, {
-      "content-type": job.contentType ?? "text/event-stream",
-      "cache-control": "no-cache",
-      "x-accel-buffering": "no",
-    });
-  } finally {
-    if (!life.record.isStreamed) life.end();
-  }
-}
-
-/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
-async function bodyText(c: Context): Promise<string> {
-  const type = c.req.header("content-type") ?? "none";
-  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
-    throw new RequestError({
-      status: 415,
-      message: `content-type: expected application/json; received ${type}`,
-      code: "unsupported_content_type",
-    });
-  }
-  return c.req.text().catch((cause: Error) => {
-    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
+/** How the server is, and its page. */
+function operationRoutes(app: App, models: ServedModels): void {
+  for (const path of pagePaths)
+    app.get(path, (c) =>
+      models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
+        const file = pageFiles(service)[path];
+        return c.body(file.body, 200, file.headers);
+      }),
+    );
+  // load balancers send nothing before; who asks for an answer meanwhile waits for the load, which is the soonest
+  app.get("/health", (c) =>
+    models.isStarting ? c.json({ status: "loading" }, 503, { "retry-after": "1" }) : c.json({ status: "ok" }),
+  );
+  app.get("/metrics", async (c) => {
+    const { body, type } = await models.metrics.text();
+    return c.body(body, 200, { "content-type": type });
   });
 }
 
-/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
-function jsonOf(body: string): unknown {
-  const limit = exceededJsonLimit(body, requestLimits);
-  if (limit !== undefined) {
-    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
-    throw new RequestError({ status: 400, message, code: "invalid_value" });
-  }
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RequestError({
-      status: 400,
-      message: "body: expected JSON; received something else",
-      code: "invalid_json",
-    });
-  }
+/** What models that write are asked for, by OpenAI's, vLLM's and Anthropic's APIs. */
+function textRoutes(app: App, models: ServedModels): void {
+  const kind = "text-generation";
+  app.post("/tokenize", (c) => lookUp(c, models, kind, tokenized));
+  app.post("/detokenize", (c) => lookUp(c, models, kind, detokenized));
+  app.post("/v1/completions", (c) =>
+    answer(c, models, async (service, json, signal) => {
+      const request = readCompletionRequest(json);
+      return { isStreamed: request.stream, job: await completionJob(service, request, signal) };
+    }),
+  );
+  app.post("/v1/chat/completions", (c) =>
+    answer(c, models, async (service, json, signal) => {
+      const request = readChatRequest(json);
+      return { isStreamed: request.stream, job: await chatJob(service, request, signal) };
+    }),
+  );
+  app.post("/v1/messages", (c) => answer(c, models, messagesJob));
+  app.post("/v1/messages/count_tokens", (c) => lookUp(c, models, kind, countedTokens));
 }
 
-const limitedParts = {
-  jsonDepth: "lists and objects inside one another",
-  requestContainers: "lists and objects",
-  jsonValues: "values",
-  requestFields: "names of fields",
-};
-
-function tooLarge(): never {
-  const message = `body: expected at most ${MAX_BODY_BYTES >> 20} MiB; received more`;
-  throw new RequestError({ status: 413, message, code: "request_too_large" });
+/** Refuse what is larger than requests are. @throws RequestError 413 */
+function bodyLimits(): MiddlewareHandler[] {
+  const limitOf = (most: number, isOfIt: (path: string) => boolean): MiddlewareHandler => {
+    const message = `body: expected at most ${most} MiB; received more`;
+    const onError = () => {
+      throw new RequestError({ status: 413, message, code: "request_too_large" });
+    };
+    const limit = bodyLimit({ maxSize: most * MIB, onError });
+    return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
+  };
+  const isSound = (path: string) => path.startsWith(SOUNDS);
+  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path))];
 }

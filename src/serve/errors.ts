@@ -2,7 +2,7 @@ import { KindlingError, RuntimeError } from "../base/index.ts";
 import { ContextLengthError } from "../generate/index.ts";
 
 /** 499: the client went before it was answered; only the log shows it. */
-export type ErrorStatus = 400 | 403 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
+export type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 429 | 499 | 500 | 501 | 503 | 504;
 
 /** An error in OpenAI's form. */
 export interface ErrorBody {
@@ -20,6 +20,7 @@ export interface RequestErrorParts {
   code?: string | null;
   /** @default none */
   headers?: Readonly<Record<string, string>>;
+  cause?: unknown;
 }
 
 /** What a client is told in place of an answer. */
@@ -35,8 +36,9 @@ export class RequestError extends Error {
     param = null,
     code = null,
     headers = {},
+    cause,
   }: RequestErrorParts) {
-    super(message);
+    super(message, { cause });
     this.name = "RequestError";
     this.status = status;
     this.headers = headers;
@@ -54,12 +56,28 @@ export function asRequestError(error: unknown): RequestError {
 }
 
 /**
+ * The result of `work`, whose errors are told in the words of another API.
+ * @param words turns OpenAI's names of fields in a text into those of the API
+ */
+export async function inWordsOf<T>(work: Promise<T>, words: (text: string) => string): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { param, type, code } = error.body.error;
+    const { status, headers } = error;
+    const message = words(error.message);
+    throw new RequestError({ status, message, type, param: param && words(param), code, headers });
+  }
+}
+
+/**
  * The prompt and the answer asked for do not fit into the context, in OpenAI's words.
  * @param options.isLeast whether the tokens of the prompt were not counted: there are at least so many @default false
  */
 export function contextLengthExceeded(
   { contextLength, promptTokens, maxNewTokens, code }: ContextLengthError,
-  param: "messages" | "prompt",
+  param: string,
   { isLeast = false }: { isLeast?: boolean } = {},
 ): RequestError {
   const limit = `This model's maximum context length is ${contextLength} tokens.`;

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { serve as serveNode } from "@hono/node-server";
 import { checkOptions, OptionError } from "../base/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
-import { limitNames, type ServedModel, Service } from "./service.ts";
+import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 
 export interface ServeOptions extends AppOptions {
   /** 0 takes any free port. @default 8080 */
@@ -26,12 +26,17 @@ const CLOSE_TIMEOUT_MS = 2000;
 const FAREWELL_MS = 500;
 
 /**
- * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are
- * compiled by two tokens that nobody sees, so that the first request does not pay for that. Requests that come before
- * wait.
+ * Serves one or several models over HTTP with OpenAI's API, and a page to try the first that writes. It listens at once
+ * and resolves when the first model is warm: loaded, and its graphs compiled by two tokens that nobody sees, so that
+ * the first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
+ * for.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
+ * @throws what loading the first model throws
  */
-export async function serve(model: ServedModel, options: ServeOptions = {}): Promise<RunningServer> {
+export async function serve(
+  models: Servable | readonly Servable[],
+  options: ServeOptions = {},
+): Promise<RunningServer> {
   checkOptions("serve", options, ["port", "host", "allowedHosts", "corsOrigins", "log", ...limitNames]);
   const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, ...limits } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
@@ -42,15 +47,15 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
       fix: "choose another --port",
     });
   }
-  const service = new Service(model, limits);
-  const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
+  const served = new ServedModels(models, limits);
+  const app = appOf(served, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
   const server = await listen(app.fetch, host, port);
   const close = async () => {
-    await closed(server, service);
-    await service.dispose();
+    await closed(server, served);
+    await served.close();
   };
   try {
-    await service.warmUp();
+    await served.start();
   } catch (cause) {
     await close();
     throw cause;
@@ -85,10 +90,10 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   return new OptionError({ where, expected: "a free port", received, fix, cause });
 }
 
-function closed(server: Server, service: Service): Promise<void> {
+function closed(server: Server, models: ServedModels): Promise<void> {
   return new Promise((resolve) => {
     let timer = setTimeout(() => {
-      service.stop();
+      models.stop();
       server.closeIdleConnections();
       timer = setTimeout(() => server.closeAllConnections(), FAREWELL_MS);
     }, CLOSE_TIMEOUT_MS);

@@ -59,6 +59,15 @@ export class RequestQueue {
     });
   }
 
+  /**
+   * Takes a place for a request of a batch, which is not in the way of others: it is told to be of low priority, and the
+   * model leaves its text aside while it has others to write.
+   */
+  enterAside(): Place {
+    this.inside++;
+    return new Place({ turn: async (signal) => signal.throwIfAborted(), leave: () => this.leave(undefined) });
+  }
+
   /** Resolves when no request is inside. */
   async idle(): Promise<void> {
     if (this.inside > 0) await new Promise<void>((resolve) => this.idlers.push(resolve));

@@ -1,7 +1,8 @@
 import { RequestError } from "./errors.ts";
 import type { RequestRecord } from "./log.ts";
-import type { RequestMeter } from "./metrics.ts";
-import type { Place } from "./queue.ts";
+import type { ModelMetrics, RequestMeter } from "./metrics.ts";
+import type { Lease } from "./models/index.ts";
+import type { Place, RequestQueue } from "./queue.ts";
 
 export interface LifeOptions {
   /** Aborted when the client goes before it has its answer. */
@@ -9,18 +10,24 @@ export interface LifeOptions {
   /** Aborted when the server stops; the reason is a RequestError. */
   server: AbortSignal;
   timeoutMs: number;
-  place: Place;
   record: RequestRecord;
-  meter: RequestMeter;
   /** Closes the connection of a client that does not read. */
   disconnect: () => void;
 }
 
-/** A request from its door to its end: its place in the queue, and what may end it before it is answered. */
+/** What a request is answered by. */
+interface Answering {
+  queue: RequestQueue;
+  metrics: ModelMetrics;
+}
+
+/** A request from its door to its end: its place in a queue, and what may end it before it is answered. */
 export class RequestLife {
+  private readonly start = performance.now();
   private readonly controller = new AbortController();
   private readonly options: LifeOptions;
   private readonly timer: NodeJS.Timeout;
+  private entered: { place: Place; meter: RequestMeter; release: () => void } | undefined;
   private readonly onGone = () => this.lose("gone");
   private readonly onStop = () => this.controller.abort(this.options.server.reason);
 
@@ -39,12 +46,32 @@ export class RequestLife {
     return this.controller.signal;
   }
 
+  /**
+   * Takes a place among the requests of a model, which is lent until the end.
+   * @param where aside: in nobody's way
+   * @throws RequestError 429 when all places in line are taken
+   */
+  enter({ value: { queue, metrics }, release }: Lease<Answering>, where: "in line" | "aside" = "in line"): void {
+    try {
+      const place = where === "aside" ? queue.enterAside() : queue.enter();
+      this.entered = { place, meter: metrics.request(this.start), release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
   turn(): Promise<void> {
-    return this.options.place.turn(this.signal);
+    return this.inside.place.turn(this.signal);
   }
 
   get meter(): RequestMeter {
-    return this.options.meter;
+    return this.inside.meter;
+  }
+
+  private get inside(): NonNullable<RequestLife["entered"]> {
+    if (this.entered) return this.entered;
+    throw new Error("the request has entered no queue");
   }
 
   get record(): RequestRecord {
@@ -59,12 +86,13 @@ export class RequestLife {
     if (reason === "stalled") this.options.disconnect();
   }
 
-  /** Gives the place back to the others. */
+  /** Gives the place back to the others, and the model. */
   end(): void {
     clearTimeout(this.timer);
     this.options.client.removeEventListener("abort", this.onGone);
     this.options.server.removeEventListener("abort", this.onStop);
-    this.options.place.leave();
+    this.entered?.place.leave();
+    this.entered?.release();
   }
 }
 

@@ -36,7 +36,8 @@ const isBiases = (value: unknown) =>
   Object.entries(value).every(
     ([id, bias]) => /^\d+$/.test(id) && typeof bias === "number" && bias >= -100 && bias <= 100,
   );
-const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every((id) => Number.isInteger(id));
+export const isIds = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((id) => Number.isInteger(id));
 
 const common = {
   model: text,

@@ -1,5 +1,4 @@
-import { setMaxListeners } from "node:events";
-import { checkOptions, limits, OptionError } from "../base/index.ts";
+import { limits } from "../base/index.ts";
 import {
   ContextLengthError,
   type Generator,
@@ -12,7 +11,7 @@ import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
 import { LogprobShapes } from "./logprobs.ts";
-import { Metrics } from "./metrics.ts";
+import type { ModelMetrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
 
@@ -26,29 +25,18 @@ export interface ServedModel {
   chatTemplate?: string;
 }
 
-/** How much of a server its clients may use. */
-export interface LimitOptions extends QueueOptions {
-  /** How long a request may take, its wait included, in milliseconds. @default 600000 */
-  requestTimeoutMs?: number;
-  /** How long a client may leave unread what is streamed to it, in milliseconds. @default 10000 */
-  stalledTimeoutMs?: number;
+/** What the services of a server's models share. */
+export interface ServiceOptions extends QueueOptions {
+  metrics: ModelMetrics;
 }
 
-export const limitNames = ["maxQueue", "queueTimeoutMs", "requestTimeoutMs", "stalledTimeoutMs"] as const;
-
-/** Timers count in 32 bits. */
-const LONGEST_MS = 2 ** 31 - 1;
-
-/** A model, and all that its requests share. */
+/** A model that writes, and all that its requests share. */
 export class Service {
   readonly model: ServedModel;
   readonly queue: RequestQueue;
   readonly encoder: PromptEncoder;
-  private readonly stopping = new AbortController();
-  readonly requestTimeoutMs: number;
-  readonly stalledTimeoutMs: number;
   readonly logprobShapes: LogprobShapes;
-  readonly metrics: Metrics;
+  readonly metrics: ModelMetrics;
   /** The template that requests with tools and without are rendered by. */
   readonly chatTemplate: string | undefined;
   /** What it asks of messages with calls. */
@@ -56,21 +44,15 @@ export class Service {
   /** Tokens that end the model's texts. */
   readonly endTokens: readonly number[];
 
-  /** @throws OptionError for limits that are unknown or cannot be */
-  constructor(model: ServedModel, options: LimitOptions = {}) {
-    checkLimits(options);
-    setMaxListeners(0, this.stopping.signal); // each request listens
-    const { requestTimeoutMs = 600_000, stalledTimeoutMs = 10_000, ...queue } = options;
+  constructor(model: ServedModel, { metrics, ...queue }: ServiceOptions) {
     this.model = model;
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
     this.logprobShapes = new LogprobShapes(model.tokenizer);
-    this.metrics = new Metrics(model.id, model.generator);
+    this.metrics = metrics;
     this.chatTemplate = model.chatTemplate;
     this.traits = templateTraits(model.chatTemplate, this.encoder.format);
     this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
-    this.requestTimeoutMs = requestTimeoutMs;
-    this.stalledTimeoutMs = stalledTimeoutMs;
   }
 
   get format(): ChatFormat {
@@ -79,18 +61,6 @@ export class Service {
 
   get contextLength(): number {
     return this.model.generator.contextLength;
-  }
-
-  /** @throws RequestError 404 when another model is asked for */
-  requireModel(asked: string | undefined): void {
-    const { id } = this.model;
-    if (asked === undefined || asked === id) return;
-    throw new RequestError({
-      status: 404,
-      message: `The model '${asked}' is not served here; this is '${id}'.`,
-      param: "model",
-      code: "model_not_found",
-    });
   }
 
   /**
@@ -171,16 +141,6 @@ export class Service {
     while (!(await tokens.next()).done);
   }
 
-  /** Aborted when the server stops; the reason is a RequestError. */
-  get stopSignal(): AbortSignal {
-    return this.stopping.signal;
-  }
-
-  /** Ends the requests under way, each with an error that says so. */
-  stop(): void {
-    this.stopping.abort(new RequestError({ status: 503, message: "The server is stopping.", code: "server_stopping" }));
-  }
-
   /**
    * Resolves when nothing uses the model any more. Requests under way end by themselves when their connections are
    * closed.
@@ -188,22 +148,6 @@ export class Service {
   async dispose(): Promise<void> {
     await this.queue.idle();
     await this.encoder.dispose();
-  }
-}
-
-function checkLimits(options: LimitOptions): void {
-  checkOptions("serve", options, limitNames);
-  for (const name of limitNames) {
-    const value = options[name];
-    const least = name === "maxQueue" ? 0 : 1;
-    if (value === undefined || (Number.isInteger(value) && value >= least && value <= LONGEST_MS)) continue;
-    const expected = `${name} from ${least} to ${LONGEST_MS}`;
-    throw new OptionError({
-      where: "serve",
-      expected,
-      received: String(value),
-      fix: "choose a whole number in the range",
-    });
   }
 }
 

@@ -22,7 +22,6 @@ const detokenizeFields = {
 export async function tokenized(service: Service, json: unknown, signal: AbortSignal): Promise<object> {
   const request = readFields(json, tokenizeFields);
   const { prompt, messages, tools, add_special_tokens: adds, chat_template_kwargs: variables } = request;
-  service.requireModel(request.model);
   if ((prompt === undefined) === (messages === undefined))
     throw invalid("prompt", "either a prompt or messages", prompt);
   const { traits, format } = service;
@@ -50,8 +49,7 @@ export async function tokenized(service: Service, json: unknown, signal: AbortSi
 
 /** POST /detokenize, as vLLM's: the text of ids. @throws RequestError */
 export async function detokenized(service: Service, json: unknown): Promise<object> {
-  const { model, tokens } = readFields(json, detokenizeFields);
-  service.requireModel(model);
+  const { tokens } = readFields(json, detokenizeFields);
   if (!tokens) throw invalid("tokens", detokenizeFields.tokens.expected, undefined);
   return { prompt: await service.model.tokenizer.decode(service.checkedIds(tokens, "tokens")) };
 }

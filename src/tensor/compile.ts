@@ -40,6 +40,11 @@ export interface CompileFunctionOptions {
    */
   keepsPartialState?: boolean;
   /**
+   * Results come back to the host with each run, however large, and in the memory of the run before: for a caller who
+   * has each with `take`, and is done with its numbers, before the next call. @default false
+   */
+  reusesResults?: boolean;
+  /**
    * Look for NaN in everything that is computed: a run that makes one fails, names the first op and its module, and
    * leaves the state as it was. Calls then wait for each other's end. @default false
    */
@@ -56,6 +61,7 @@ const compileOptions = {
   symbolicSizes: true,
   keepPreviousState: true,
   keepsPartialState: true,
+  reusesResults: true,
   debugNans: true,
   profile: true,
 } as const;
@@ -195,9 +201,16 @@ class Runner {
   private graphFor(signature: string, args: readonly Structure[], device: Device): CompiledGraph {
     const present = this.graphs.get(signature);
     if (present) return present;
-    const { keepPreviousState = false, keepsPartialState = false, debugNans = false, profile = false } = this.options;
+    const { keepPreviousState = false, keepsPartialState = false, reusesResults = false } = this.options;
+    const { debugNans = false, profile = false } = this.options;
     const traced = traceFunction(this.fn, args, this.options.symbolicSizes);
-    const graph = new CompiledGraph(traced, device, { keepPreviousState, keepsPartialState, debugNans, profile });
+    const graph = new CompiledGraph(traced, device, {
+      keepPreviousState,
+      keepsPartialState,
+      reusesResults,
+      debugNans,
+      profile,
+    });
     this.graphs.set(signature, graph);
     graph.executable.ready.catch(() => {
       if (this.graphs.get(signature) === graph) this.graphs.delete(signature); // it may compile when called again

@@ -25,6 +25,7 @@ const INLINE_BYTES = 1 << 18;
 export interface GraphSettings {
   keepPreviousState: boolean;
   keepsPartialState: boolean;
+  reusesResults: boolean;
   debugNans: boolean;
   profile: boolean;
 }
@@ -48,6 +49,7 @@ export class CompiledGraph {
   private readonly resultCount: number;
   private readonly probes: readonly Probe[];
   private readonly keepsPartialState: boolean;
+  private readonly reusesArrays: boolean;
   private readonly spares = new SpareBuffers();
   /** The outputs whose numbers come back with the run. */
   private readonly hostOutputs: readonly number[];
@@ -67,12 +69,13 @@ export class CompiledGraph {
     this.rebuild = rebuild;
     this.resultCount = results.length;
     this.keepsPartialState = settings.keepsPartialState;
+    this.reusesArrays = settings.reusesResults;
     this.updates = traced.updates.flatMap(([leaf], i) =>
       leaf instanceof VariableLeaf ? [{ variable: leaf.variable, output: results.length + i }] : [],
     );
     const probedFrom = traced.graph.outputs.length;
     this.hostOutputs = [
-      ...results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])),
+      ...results.flatMap((result, i) => (settings.reusesResults || byteLength(result) <= INLINE_BYTES ? [i] : [])),
       ...probed.map((_, i) => probedFrom + i),
     ];
     this.isStatic = [...results, ...probed].every(({ shape }) => isStatic(shape));
@@ -112,7 +115,7 @@ export class CompiledGraph {
 
   /** Hands a run to the device. What the graph captured lacks nothing by now. */
   launch(run: Run, inputs: readonly Argument[], signal: AbortSignal | undefined): Launched {
-    const { executable, updates, spares, keepsPartialState } = this;
+    const { executable, updates, spares, keepsPartialState, reusesArrays } = this;
     const into = new Map<number, DeviceBuffer | "host">();
     for (const output of this.hostOutputs) into.set(output, "host");
     for (const { variable, output } of updates) {
@@ -121,7 +124,7 @@ export class CompiledGraph {
       variable.countChange(run);
     }
     const all = [...inputs, ...this.leaves.map((leaf) => leaf.argument())];
-    const { outputs, done } = executable.run(all, into, { signal, keepsPartialState });
+    const { outputs, done } = executable.run(all, into, { signal, keepsPartialState, reusesArrays });
     run.began(outputs, calls.follow(run.end));
     this.copyIntoKept(outputs);
     const changes = replaceState(

@@ -89,11 +89,22 @@ export async function computeTogether(
   return runOnce(values, device);
 }
 
+/** How numbers are read. */
+export interface ReadOptions {
+  /** The device that computes what is not computed yet. @default where the numbers are that it is computed from */
+  on?: Device;
+  /** Nobody reads them after this: numbers of results are not copied. @default false */
+  isTaken?: boolean;
+}
+
 /**
  * Computes values in one run and reads the numbers. What depends on state has its turn among the calls that change it.
  * @throws the error of a run that should have made the numbers, or state that they depend on
  */
-export async function readValues(values: readonly Value[], on?: Device): Promise<HostArray[]> {
+export async function readValues(
+  values: readonly Value[],
+  { on, isTaken = false }: ReadOptions = {},
+): Promise<HostArray[]> {
   const leaves = capturedLeaves(values);
   const hasTurn = leaves.some(({ isState, isDisposed }) => isState || isDisposed);
   let begunCount = Number.POSITIVE_INFINITY;
@@ -101,7 +112,7 @@ export async function readValues(values: readonly Value[], on?: Device): Promise
   const begin = () => {
     if (hasTurn) begunCount = calls.begunCount;
     sources = leaves.flatMap((leaf) => leaf.sources);
-    return startReading(values, on);
+    return startReading(values, on, isTaken);
   };
   /** Those who failed to make these numbers: what began later does not matter to who reads them. */
   const failures = async () => {
@@ -134,14 +145,14 @@ interface Reading {
   numbers: Promise<HostArray[]>;
 }
 
-function startReading(values: readonly Value[], on: Device | undefined): Reading | Promise<Reading> {
+function startReading(values: readonly Value[], on: Device | undefined, isTaken: boolean): Reading | Promise<Reading> {
   const computed = values.filter(({ node: { op } }) => !(op instanceof ConstantOp || op instanceof Leaf));
   const inputs = computed.length > 0 ? capturedLeaves(computed) : [];
   const device = () => on ?? deviceOf([...inputs, ...needed]); // numbers on the host need none
   const needed = values.flatMap(({ node: { op } }) => (op instanceof Leaf && !op.isOnHost ? [op] : []));
   const start = (): Reading => {
     const run = computed.length > 0 ? startRun(computed, inputs, device(), true) : undefined;
-    const direct = values.map(readLeaf);
+    const direct = values.map((value) => readLeaf(value, isTaken));
     const numbers = Promise.all([run?.finished, ...direct]).then(([results = [], ...read]) => {
       let next = 0;
       return read.map((data) => (data ?? results[next++]) as HostArray);
@@ -154,11 +165,11 @@ function startReading(values: readonly Value[], on: Device | undefined): Reading
   return prepared ? prepared.then(start) : start();
 }
 
-/** A copy of the numbers of a leaf. */
-function readLeaf({ node: { op } }: Value): HostArray | Promise<HostArray> | undefined {
+/** A copy of the numbers of a leaf; of a result on the host that is `isTaken`, its numbers as they are. */
+function readLeaf({ node: { op } }: Value, isTaken: boolean): HostArray | Promise<HostArray> | undefined {
   if (op instanceof ConstantOp) return op.data.slice();
   if (!(op instanceof Leaf)) return undefined;
-  if (op.isOnHost) return op.host?.slice();
+  if (op.isOnHost) return isTaken && !op.isState ? op.host : op.host?.slice();
   const input = op.argument();
   return input instanceof DeviceBuffer ? input.read() : input.data.slice();
 }

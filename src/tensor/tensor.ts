@@ -106,6 +106,16 @@ export class Tensor<D extends DType = DType> {
     return data as HostArrays[D];
   }
 
+  /**
+   * The numbers, as `read` gives them, but those of a result are not copied where they are here: the tensor is disposed
+   * of, and of no use afterwards. @throws as `read`
+   */
+  async take(): Promise<HostArrays[D]> {
+    const [data] = await readValues([this.ir], { isTaken: true });
+    this.dispose();
+    return data as HostArrays[D];
+  }
+
   /** The only number of a tensor with one element. @throws ShapeError when there are more. */
   async item(): Promise<number> {
     const data = await this.read();

@@ -167,7 +167,7 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
       return;
     }
     this.firstValue = calls.add(async () => {
-      await this.take(first);
+      await this.takeOver(first);
       this.firstValue = undefined;
     }) as Promise<void>;
   }
@@ -267,11 +267,11 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     }
     const initial = this.rounded(this.checked(next, this.shape));
     this.changes++;
-    calls.add(() => (isPassingTensor(initial) ? this.take(initial) : this.replace(initial)));
+    calls.add(() => (isPassingTensor(initial) ? this.takeOver(initial) : this.replace(initial)));
   }
 
   /** Makes what a tensor is now the value. */
-  private async take({ ir }: Tensor): Promise<void> {
+  private async takeOver({ ir }: Tensor): Promise<void> {
     const sources = capturedLeaves([ir]).flatMap((leaf) => leaf.sources);
     try {
       const present = await presentValue(ir);

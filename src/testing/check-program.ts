@@ -40,7 +40,7 @@ export async function checkProgram(
   ).filter((gradient): gradient is Value => gradient !== undefined);
   const all = [...values, ...gradients];
   const plain = evaluate(all, new Map(leaves.map((leaf, i) => [leaf, hostTensor(leaf.shape, numbers[i])] as const)));
-  const computed = await readValues(all, device);
+  const computed = await readValues(all, { on: device });
   const errors = computed.map((data, i) =>
     expectClose(i < values.length ? `output ${i}` : `gradient ${i - values.length}`, data, plain[i].data, tolerance),
   );

@@ -103,6 +103,26 @@ export class FakeRunner implements SequenceRunner {
     return logits;
   }
 
+  proposable(): number {
+    return 5;
+  }
+
+  async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
+    this.runs++;
+    if (this.fails(sequence)) throw new Error("the run failed");
+    if (sequence.left !== 1) throw new Error("not one token was left");
+    const slot = this.slotOf(sequence);
+    slot.length = sequence.filled;
+    const rows = [sequence.context[sequence.filled], ...proposed].map((id) => {
+      slot.push(id);
+      return logitsAfter(slot, this.weightsThen);
+    });
+    sequence.filled++;
+    this.tokensRead += rows.length;
+    await pause();
+    return rows;
+  }
+
   private slotOf(sequence: Sequence): number[] {
     const { slot } = sequence;
     if (slot === undefined || this.holders[slot] !== sequence) throw new Error("a text without its place");
@@ -110,7 +130,7 @@ export class FakeRunner implements SequenceRunner {
   }
 
   private check({ slot, filled, context }: Sequence): void {
-    if (String(this.slots[slot as number]) !== String(context.slice(0, filled)))
+    if (String(this.slots[slot as number].slice(0, filled)) !== String(context.slice(0, filled)))
       throw new Error("another text's tokens");
   }
 

@@ -84,7 +84,7 @@ export const weightedSum = (values: readonly Value[], weights: readonly Value[])
 export async function numbersOf(values: readonly GoldenValue[], device?: Device): Promise<number[][]> {
   const data = await readValues(
     values.map(({ value }) => value),
-    device,
+    { on: device },
   );
   return data.map((array, i) => toNumbers(values[i].value.dtype, array));
 }

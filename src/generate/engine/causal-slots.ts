@@ -2,7 +2,7 @@ import type { CausalLM } from "../../models/index.ts";
 import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
 import { type CausalContext, causalDecoder, positionsOf } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
-import { lastLogits, rowsOf } from "../decoder-step.ts";
+import { allLogits, lastLogits, rowsOf } from "../decoder-step.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { PrefixIndex } from "./prefix-index.ts";
@@ -56,7 +56,7 @@ export class CausalSlots implements SequenceRunner {
   private readonly prefixes: PrefixIndex;
   /** Of a slot for each block. */
   private readonly blocks: SlotCache | undefined;
-  private steps: { oneToken: Step; anyLength: Step; several: Step };
+  private steps: { oneToken: Step; anyLength: Step; several: Step; proposed: Step };
   private uses = 0;
   /** Those that have read something in the slots that they have. */
   private readonly begun = new WeakSet<Sequence>();
@@ -85,24 +85,31 @@ export class CausalSlots implements SequenceRunner {
   private compileSteps(): CausalSlots["steps"] {
     const { cache, options } = this;
     const decoder = causalDecoder(this.model);
-    const stepOver = (window: SlotWindow, symbolicSizes?: (string | null)[][]) => {
+    const stepOver = (
+      window: SlotWindow,
+      symbolicSizes?: (string | null)[][],
+      logitsOf = lastLogits<CausalContext>,
+    ) => {
       const step = (...[ids, context, lengths, total]: StepInputs): Tensor<"f32"> => {
         const open = window.open(lengths, total);
-        const logits = lastLogits(decoder, ids, open, context);
+        const logits = logitsOf(decoder, ids, open, context);
         window.close(open);
         return logits;
       };
       // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
-      const settings = { keepsPartialState: true, device: options.device, symbolicSizes };
+      // and who gets the logits picks a token before the next run
+      const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
       return compile(step as never, settings) as Step;
     };
+    const anyLength = [
+      [null, "T"],
+      [null, "T"],
+    ];
     return {
       oneToken: stepOver(cache.one),
-      anyLength: stepOver(cache.one, [
-        [null, "T"],
-        [null, "T"],
-      ]),
+      anyLength: stepOver(cache.one, anyLength),
       several: stepOver(cache.several, [["R", null], ["R", null], ["R"]]),
+      proposed: stepOver(cache.one, anyLength, allLogits),
     };
   }
 
@@ -268,11 +275,32 @@ export class CausalSlots implements SequenceRunner {
     };
     this.requireSameWeights();
     const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
-    const numbers = await logits.read();
-    logits.dispose();
+    const numbers = await logits.take();
     sequence.filled = to;
     if (to < context.length) return undefined;
     if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers);
+    return numbers;
+  }
+
+  proposable({ context }: Sequence): number {
+    const { cacheTokens } = this.options;
+    return cacheTokens === undefined || cacheTokens === Number.POSITIVE_INFINITY
+      ? Number.POSITIVE_INFINITY
+      : this.cache.room - context.length; // no room is made for what may not be accepted
+  }
+
+  async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
+    const { context, filled: start, embedded, signal, slot } = sequence;
+    const ids = [context[start], ...proposed];
+    const to = start + ids.length;
+    await this.reserve((slot as number) + 1, to);
+    this.cache.show(this.cache.one, slot as number, 1);
+    const looked = { positions: positionsOf([start + (embedded?.offset ?? 0)], ids.length), embeddings: null };
+    this.requireSameWeights();
+    const step = this.steps.proposed.withSignal(signal);
+    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
+    const numbers = rowsOf(await logits.take(), ids.length);
+    sequence.filled = start + 1;
     return numbers;
   }
 
@@ -306,8 +334,7 @@ export class CausalSlots implements SequenceRunner {
       ),
       i32([total], [1]),
     );
-    const numbers = rowsOf(await logits.read(), rows.length);
-    logits.dispose();
+    const numbers = rowsOf(await logits.take(), rows.length);
     for (const sequence of sequences) sequence.filled++;
     return places.map((place) => numbers[place - first]);
   }

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { END, FakeRunner, fakeModel, logitsAfter } from "../../testing/fake-runner.ts";
 import { Random } from "../../testing/fuzz/random.ts";
+import type { Proposer } from "../speculation/index.ts";
 import { TokenPicker } from "../token-picker.ts";
 import { type Clock, Engine, type EngineOptions } from "./engine.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
@@ -228,6 +229,37 @@ describe("an engine", () => {
     await expect(write(engine.add(optionsOf([2, 5], 5)))).rejects.toThrow("disposed");
   });
 
+  test("tokens that are proposed are run together, and those kept that it would have picked", async () => {
+    const { engine, runner } = engineOf();
+    const prompt = [1, 5];
+    const right = alone(prompt, 18);
+    const told: [number, number][] = [];
+    const proposer: Proposer = {
+      propose: (ids, most) => {
+        const next = right.slice(ids.length - prompt.length).slice(0, Math.min(4, most));
+        return { ids: next.map((id, i) => (i === 2 && ids.length % 2 === 0 ? 1 + (id % 15) : id)) };
+      },
+      learn: (...counts) => told.push(counts),
+    };
+    expect(await write(engine.add(optionsOf(prompt, 18, { proposer })))).toEqual(right);
+    expect(right).toHaveLength(18);
+    expect(runner.runs).toBeLessThan(9);
+    expect(told.every(([proposed, accepted]) => accepted <= proposed)).toBe(true);
+    expect(told.some(([proposed, accepted]) => accepted < proposed)).toBe(true);
+  });
+
+  test("an error of what proposes ends its text alone", async () => {
+    const { engine } = engineOf();
+    const proposer: Proposer = {
+      propose: () => {
+        throw new Error("the draft's");
+      },
+      learn() {},
+    };
+    await expect(write(engine.add(optionsOf([2, 5], 5, { proposer })))).rejects.toThrow("the draft's");
+    expect(await write(engine.add(optionsOf([2, 5], 5)))).toEqual(alone([2, 5], 5));
+  });
+
   test("a signal ends a text at once, and its place is free", async () => {
     const { engine, runner } = engineOf({ slots: 1 });
     const controller = new AbortController();
@@ -276,6 +308,16 @@ describe("an engine", () => {
   });
 });
 
+/** Proposes what follows, and sometimes something else. */
+const guesser = (random: Random): Proposer => ({
+  async propose(ids, most) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const right = alone(ids, Math.min(most, random.below(6)));
+    return { ids: right.map((id) => (random.below(5) === 0 ? 1 + random.below(15) : id)) };
+  },
+  learn() {},
+});
+
 /** Texts come, are read slowly or fast, given up, aborted and pushed out, in an order that a seed decides. */
 async function randomSchedule(seed: number): Promise<void> {
   const random = new Random("schedules", seed);
@@ -296,6 +338,7 @@ async function randomSchedule(seed: number): Promise<void> {
     const some = random.below(count + 1);
     const sequence = engine.add(
       optionsOf(prompt, count, {
+        proposer: random.below(2) === 0 ? guesser(random) : undefined,
         priority: random.below(3),
         group: String(random.below(3)),
         signal: controller.signal,

@@ -16,6 +16,14 @@ export interface SequenceRunner {
   read(sequence: Sequence, count: number): Promise<Float32Array | undefined>;
   /** Reads the one token that is left of each context, and gives the logits after each, f32 [V]. @throws as `read` */
   advance(sequences: readonly Sequence[]): Promise<Float32Array[]>;
+  /** Most tokens that may be proposed to follow the one that is left of a context. @default 0, and no `verify` */
+  proposable?(sequence: Sequence): number;
+  /**
+   * Reads the one token that is left of a context and some that were proposed to follow it, and gives the logits after
+   * each, f32 [V]. Keys and values of all are there then, and the context is filled up to what was proposed. @throws as
+   * `read`
+   */
+  verify?(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]>;
   /** Takes the slot of a sequence back; what is in it may be used by others. */
   leave(sequence: Sequence): void;
   /** Sees, before a step, whether the model has other weights: nothing that is cached is good then. */

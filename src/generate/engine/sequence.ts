@@ -2,6 +2,7 @@ import { OptionError, onAbort } from "../../base/index.ts";
 import type { EmbeddedPrompt } from "../causal-decoder.ts";
 import type { SequenceSource } from "../encoded-source.ts";
 import type { FinishReason } from "../finish-reason.ts";
+import type { Proposals, Proposer } from "../speculation/index.ts";
 import type { TokenPicker } from "../token-picker.ts";
 
 /** What one text needs to be written. */
@@ -14,6 +15,8 @@ export interface SequenceOptions {
   embedded?: EmbeddedPrompt;
   /** Of encoder-decoders: what it is written of. */
   source?: SequenceSource;
+  /** Proposes tokens, several of which are run together. @default nothing does */
+  proposer?: Proposer;
   /** Texts of a higher one go first. @default 0 */
   priority?: number;
   /** Whose text it is: those who wait share the model evenly. @default "" */
@@ -46,6 +49,7 @@ export class Sequence {
   readonly picker: TokenPicker;
   readonly embedded: EmbeddedPrompt | undefined;
   readonly source: SequenceSource | undefined;
+  readonly proposer: Proposer | undefined;
   readonly priority: number;
   readonly group: string;
   readonly signal: AbortSignal | undefined;
@@ -69,14 +73,17 @@ export class Sequence {
   private readonly onChange: (sequence: Sequence) => void;
   private readonly stopWaiting: (() => void) | undefined;
   private asker: Asker | undefined;
+  /** Tokens that were picked together with one before, and nobody has asked for yet. */
+  private readonly ready: number[] = [];
   private end: { reason: FinishReason } | { error: unknown } | undefined;
 
   /** @param onChange called when somebody asks for a token, or nobody will any more */
   constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
-    const { prompt, picker, embedded, source, priority = 0, group = "", signal } = options;
+    const { prompt, picker, embedded, source, proposer, priority = 0, group = "", signal } = options;
     this.picker = picker;
     this.embedded = embedded;
     this.source = source;
+    this.proposer = proposer;
     this.priority = priority;
     this.group = group;
     this.signal = signal;
@@ -90,6 +97,8 @@ export class Sequence {
 
   /** The next token, or why there is none. @throws (rejects with) what ended it: an error of a run, or the signal's */
   next(): Promise<SequenceEvent> {
+    const id = this.ready.shift();
+    if (id !== undefined) return Promise.resolve({ id });
     return new Promise((resolve, reject) => {
       this.asker = { resolve, reject };
       if (this.end) this.answer();
@@ -121,20 +130,48 @@ export class Sequence {
     this.hasBegun = true;
     try {
       const id = this.picker.next(logits);
-      if (id === undefined) this.finish("stop");
-      else this.give(id);
+      this.give(id === undefined ? [] : [id], id === undefined);
     } catch (cause) {
       this.fail(cause);
     }
   }
 
-  private give(id: number): void {
-    const { asker, picker, limits } = this;
-    this.asker = undefined;
-    this.append(id);
-    asker?.resolve({ id });
+  /** What is proposed to follow its context, at most so many tokens. */
+  async proposals(most: number): Promise<Proposals> {
+    const { proposer, picker, context, limits, signal } = this;
+    const { contextLength, cacheLimit = contextLength } = limits;
+    const end = Math.min(contextLength, this.isBeyondLimit ? contextLength : cacheLimit, picker.room + context.length);
+    // one more is picked than is proposed
+    return (await proposer?.propose(picker.ids, Math.min(most, end - context.length - 1), signal)) ?? { ids: [] };
+  }
+
+  /**
+   * Takes the logits after its context and after each of some proposed tokens: picks as many tokens as are accepted,
+   * and one more.
+   */
+  takeProposed(rows: readonly Float32Array[], proposals: Proposals): void {
+    try {
+      const { ids, isEnded } = this.picker.nextOf(rows, proposals);
+      const differs = ids.findIndex((id, i) => id !== proposals.ids[i]);
+      const accepted = differs < 0 ? ids.length : differs;
+      this.proposer?.learn(proposals.ids.length, accepted);
+      this.filled += Math.min(accepted, proposals.ids.length); // their keys are there
+      this.give(ids, isEnded);
+    } catch (cause) {
+      this.fail(cause);
+    }
+  }
+
+  private give(ids: readonly number[], isEnded: boolean): void {
+    const { asker, picker, limits, ready } = this;
+    for (const id of ids) this.append(id);
+    ready.push(...ids);
+    if (asker && ready.length > 0) {
+      this.asker = undefined;
+      asker.resolve({ id: ready.shift() as number });
+    }
     const isFull = picker.isFull || (this.embedded !== undefined && this.context.length > roomOfEmbedded(limits));
-    if (picker.isComplete) this.finish("stop");
+    if (isEnded || picker.isComplete) this.finish("stop");
     else if (isFull) this.finish("length");
   }
 
@@ -159,6 +196,7 @@ export class Sequence {
   }
 
   fail(error: unknown): void {
+    this.ready.length = 0;
     this.close({ error });
   }
 

@@ -23,6 +23,8 @@ export interface Program extends Pick<CompileRequest, "results" | "inputCount"> 
   direct: readonly number[];
   /** The others, which are copied: of the host, inputs, and what is a result twice. */
   copied: readonly number[];
+  /** Arrays of results that are used again, by their index. */
+  arrays: Map<number, HostArray>;
 }
 
 export function programOf(stages: Program["stages"], { results, inputCount }: CompileRequest): Program {
@@ -35,6 +37,7 @@ export function programOf(stages: Program["stages"], { results, inputCount }: Co
     inputCount,
     direct: indices.filter((i) => isDirect(results[i], i)),
     copied: indices.filter((i) => !isDirect(results[i], i)),
+    arrays: new Map(),
   };
 }
 
@@ -112,12 +115,22 @@ export class ProgramRun {
     const id = this.request.outputs[index];
     const type = this.request.newOutputs.get(index);
     if (id === 0 && type) {
-      const array = arrayFor(type.type, type.shape);
+      const array = this.arrayOf(index, type);
       this.data[index] = array;
       return this.over({ ...type, data: array });
     }
     if (type) buffers.keep(id, NativeValue.allocate(ort, type.type, type.shape));
     return buffers.target(id);
+  }
+
+  /** Where the numbers of a result come back. */
+  private arrayOf(index: number, { type, shape }: Omit<HostData, "data">): HostArray {
+    const { arrays } = this.program;
+    const array = this.request.reusesArrays ? arrays.get(index) : undefined;
+    if (array && array.length === shape.reduce((a, b) => a * b, 1)) return array;
+    const fresh = arrayFor(type, shape);
+    if (this.request.reusesArrays) arrays.set(index, fresh);
+    return fresh;
   }
 
   private async runModel(stage: ModelStage): Promise<void> {

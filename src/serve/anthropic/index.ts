@@ -1,7 +1,7 @@
 /** Anthropic's API, translated to what the server does for OpenAI's. */
 import type { Job } from "../answer.ts";
 import { chatJob, chatPrompt } from "../choices.ts";
-import { RequestError } from "../errors.ts";
+import { inWordsOf } from "../errors.ts";
 import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
 import { thoughtVariables } from "../thoughts.ts";
@@ -26,7 +26,6 @@ export async function messagesJob(
   signal: AbortSignal,
 ): Promise<{ isStreamed?: boolean; job: Job }> {
   const request = readMessagesRequest(json);
-  service.requireModel(request.model);
   const { stream: isStreamed, stop_sequences: stopSequences = [] } = request;
   const chat = {
     ...chatRequest(service, request),
@@ -52,7 +51,6 @@ export async function messagesJob(
 /** POST /v1/messages/count_tokens. @throws RequestError naming the field that is wrong */
 export async function countedTokens(service: Service, json: unknown, signal: AbortSignal): Promise<object> {
   const request = readCountRequest(json);
-  service.requireModel(request.model);
   const prompt = (async () => chatPrompt(service, chatRequest(service, request)))();
   const encoded = await service.encoder.encode(await inAnthropicsWords(prompt), {
     addSpecialTokens: service.format.addSpecialTokens,
@@ -77,24 +75,9 @@ function chatRequest(service: Service, request: PromptRequest): ChatRequest {
 }
 
 /** Names fields of tools as Anthropic does. */
-async function inAnthropicsWords<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    const words = (text: string) =>
-      text
-        .replace(/(tools\[\d+\])\.function\.parameters/g, "$1.input_schema")
-        .replace(/(tools\[\d+\]|tool_choice)\.function\b/g, "$1");
-    const { param, type, code } = error.body.error;
-    const { status, headers } = error;
-    throw new RequestError({
-      status,
-      message: words(error.message),
-      type,
-      param: param && words(param),
-      code,
-      headers,
-    });
-  }
-}
+const inAnthropicsWords = <T>(work: Promise<T>): Promise<T> =>
+  inWordsOf(work, (text) =>
+    text
+      .replace(/(tools\[\d+\])\.function\.parameters/g, "$1.input_schema")
+      .replace(/(tools\[\d+\]|tool_choice)\.function\b/g, "$1"),
+  );

@@ -5,8 +5,8 @@ import { invalid } from "../fields.ts";
 import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
 import { thoughtVariables } from "../thoughts.ts";
+import { keepAliveMs } from "./keep-alive.ts";
 import { chatMessages } from "./messages.ts";
-import { requireOllamaModel } from "./models.ts";
 import {
   commonRequest,
   type OllamaChatRequest,
@@ -26,7 +26,7 @@ export async function ollamaChat(service: Service, json: unknown, signal: AbortS
   const request = readOllamaChat(json);
   checkRequest(service, request);
   const { messages = [], stream: isStreamed = true } = request;
-  if (messages.length === 0) return { answer: loadedAnswer("chat", service.model.id) };
+  if (messages.length === 0) return { answer: loadedAnswer("chat", service.model.id, keepAliveMs(request.keep_alive)) };
   const chat = { ...chatRequest(service, request), messages: chatMessages(messages), tools: request.tools };
   const job = await chatJob(service, chat, signal, { wholeCalls: true });
   return { isStreamed, job: ollamaJob(service, job, request.options, { endpoint: "chat", start }) };
@@ -38,15 +38,14 @@ export async function ollamaGenerate(service: Service, json: unknown, signal: Ab
   const request = readOllamaGenerate(json);
   checkRequest(service, request);
   const { prompt = "", stream: isStreamed = true } = request;
-  if (prompt === "") return { answer: loadedAnswer("generate", service.model.id) };
+  if (prompt === "") return { answer: loadedAnswer("generate", service.model.id, keepAliveMs(request.keep_alive)) };
   const job = request.raw
     ? await rawJob(service, request, prompt, signal)
     : await chatJob(service, promptRequest(service, request, prompt), signal);
   return { isStreamed, job: ollamaJob(service, job, request.options, { endpoint: "generate", start }) };
 }
 
-function checkRequest(service: Service, { model, options }: OllamaChatRequest | OllamaGenerateRequest): void {
-  requireOllamaModel(service, model);
+function checkRequest(service: Service, { options }: OllamaChatRequest | OllamaGenerateRequest): void {
   const { num_ctx: asked } = options;
   if (asked !== undefined && asked > service.contextLength)
     throw invalid("options.num_ctx", `at most the ${service.contextLength} tokens of this model's context`, asked);

@@ -2,13 +2,14 @@ import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { bytesPerElement, type DType } from "../../base/index.ts";
 import { type Fields, flag, invalid, readFields, text } from "../fields.ts";
-import type { Service } from "../service.ts";
+import type { ModelInfo, ModelKind, ServedModels } from "../models/index.ts";
+import { Service } from "../service.ts";
 import { thinks } from "../thoughts.ts";
 
 const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 
-const LATEST = ":latest";
-/** The model stays as long as the server. */
+const LATEST = /:latest$/;
+/** Of models that stay. */
 const NEVER = "9999-12-31T23:59:59Z";
 
 /** Every field of POST /api/show. */
@@ -21,11 +22,8 @@ const showFields = {
   options: [{}],
 } as const satisfies Fields;
 
-/** Ollama's clients ask for "model" as "model:latest". @throws RequestError 404 when another model is asked for */
-export function requireOllamaModel(service: Service, asked: string | undefined): void {
-  const { id } = service.model;
-  service.requireModel(asked === `${id}${LATEST}` ? id : asked);
-}
+/** Ollama's clients ask for "model" as "model:latest". */
+export const modelNameOf = (asked: string): string => asked.replace(LATEST, "");
 
 type Model = Service["model"]["generator"]["model"];
 
@@ -81,50 +79,38 @@ function shortNumber(value: number): string {
   return unit ? `${(value / unit.of).toFixed(1)}${unit.name}` : String(value);
 }
 
-/** What Ollama's endpoints say of the one model there is. */
+/** What Ollama's capabilities are of other kinds than "completion". */
+const capabilities: Readonly<Record<Exclude<ModelKind, "text-generation">, string>> = {
+  embedding: "embedding",
+  ranking: "rerank",
+  classification: "classification",
+  speech: "audio",
+};
+
+/** What Ollama's endpoints say of the models. */
 export class OllamaModels {
-  private readonly service: Service;
+  private readonly models: ServedModels;
   private readonly modifiedAt = new Date().toISOString();
 
-  constructor(service: Service) {
-    this.service = service;
-  }
-
-  private details(weights: Weights): object {
-    const { modelType: family } = this.service.model.generator.model;
-    const [main = "none"] = [...weights.dtypes].toSorted(([, a], [, b]) => b - a).map(([dtype]) => dtype);
-    return {
-      parent_model: "",
-      format: "kindling",
-      family,
-      families: [family],
-      parameter_size: shortNumber(weights.parameters),
-      quantization_level: main.toUpperCase(),
-    };
-  }
-
-  private get entry(): object {
-    const { id, generator } = this.service.model;
-    const { model } = generator;
-    const weights = weightsOf(model);
-    const config = JSON.stringify([id, model.family.configToJson(model)]);
-    return {
-      name: id,
-      model: id,
-      size: weights.bytes,
-      digest: createHash("sha256").update(config).digest("hex"), // of name and config, for there is no file
-      details: this.details(weights),
-    };
+  constructor(models: ServedModels) {
+    this.models = models;
   }
 
   /** GET /api/tags */
   tags(): object {
-    return { models: [{ ...this.entry, modified_at: this.modifiedAt }] };
+    return { models: this.models.list().map((info) => ({ ...entryOf(info), modified_at: this.modifiedAt })) };
   }
 
   /** GET /api/ps */
   running(): object {
-    return { models: [{ ...this.entry, expires_at: NEVER, context_length: this.service.contextLength }] };
+    const running = this.models.list().filter(({ isLoaded }) => isLoaded);
+    return {
+      models: running.map((info) => ({
+        ...entryOf(info),
+        expires_at: Number.isFinite(info.expiresInMs) ? new Date(Date.now() + info.expiresInMs).toISOString() : NEVER,
+        ...(info.service instanceof Service && { context_length: info.service.contextLength }),
+      })),
+    };
   }
 
   /** GET /api/version */
@@ -132,30 +118,69 @@ export class OllamaModels {
     return { version };
   }
 
-  /** POST /api/show @throws RequestError naming the field that is wrong */
-  show(json: unknown): object {
+  /** POST /api/show, which loads a model that writes. @throws RequestError naming the field that is wrong */
+  async show(json: unknown, signal: AbortSignal): Promise<object> {
     const { model: asked, name = asked } = readFields(json, showFields);
     if (name === undefined) throw invalid("model", "the name of a model", undefined);
-    requireOllamaModel(this.service, name);
-    const { chatTemplate: template = "", contextLength, model } = this.service;
-    const { generationConfig, modelType, config } = model.generator.model;
-    const weights = weightsOf(model.generator.model);
-    const parameters = Object.entries(generationConfig).filter(([, value]) => typeof value === "number");
-    return {
-      modelfile: `FROM ${model.id}\n${template && `TEMPLATE """${template}"""\n`}`,
-      parameters: parameters.map(([key, value]) => `${key} ${value}`).join("\n"),
-      template,
-      details: this.details(weights),
-      model_info: {
-        "general.architecture": modelType,
-        "general.parameter_count": weights.parameters,
-        [`${modelType}.context_length`]: contextLength,
-        [`${modelType}.embedding_length`]: config.hiddenSize,
-        [`${modelType}.block_count`]: config.numLayers,
-        [`${modelType}.vocab_size`]: config.vocabSize,
-      },
-      capabilities: ["completion", "tools", ...(thinks(this.service) ? ["thinking"] : [])],
-      modified_at: this.modifiedAt,
-    };
+    const info = this.models.info(modelNameOf(name));
+    const shared = { modified_at: this.modifiedAt };
+    if (info.kind !== "text-generation") {
+      const model = { details: detailsOf(info), model_info: { "general.architecture": info.family ?? "" } };
+      return { ...shared, ...model, capabilities: [capabilities[info.kind]] };
+    }
+    return this.models.use("text-generation", info.id, signal, (service) => ({
+      ...shared,
+      details: detailsOf({ ...info, service }),
+      ...shownText(service),
+    }));
   }
+}
+
+/** What is shown of a model that writes. */
+function shownText(service: Service): object {
+  const { chatTemplate: template = "", contextLength, model } = service;
+  const { generationConfig, modelType, config } = model.generator.model;
+  const parameters = Object.entries(generationConfig).filter(([, value]) => typeof value === "number");
+  return {
+    modelfile: `FROM ${model.id}\n${template && `TEMPLATE """${template}"""\n`}`,
+    parameters: parameters.map(([key, value]) => `${key} ${value}`).join("\n"),
+    template,
+    model_info: {
+      "general.architecture": modelType,
+      "general.parameter_count": weightsOf(model.generator.model).parameters,
+      [`${modelType}.context_length`]: contextLength,
+      [`${modelType}.embedding_length`]: config.hiddenSize,
+      [`${modelType}.block_count`]: config.numLayers,
+      [`${modelType}.vocab_size`]: config.vocabSize,
+    },
+    capabilities: ["completion", "tools", ...(thinks(service) ? ["thinking"] : [])],
+  };
+}
+
+const weightsOfService = ({ service }: ModelInfo): Weights | undefined =>
+  service instanceof Service ? weightsOf(service.model.generator.model) : undefined;
+
+/** How many parameters there are, and of which dtype, is known of a model that writes while it is loaded. */
+function detailsOf(info: ModelInfo): object {
+  const weights = weightsOfService(info);
+  const family =
+    info.service instanceof Service ? info.service.model.generator.model.modelType : (info.family ?? "unknown");
+  const [main = "unknown"] = [...(weights?.dtypes ?? [])].toSorted(([, a], [, b]) => b - a).map(([dtype]) => dtype);
+  return {
+    parent_model: "",
+    format: "kindling",
+    family,
+    families: [family],
+    parameter_size: weights ? shortNumber(weights.parameters) : "",
+    quantization_level: main.toUpperCase(),
+  };
+}
+
+function entryOf(info: ModelInfo): object {
+  const { id, kind } = info;
+  const size = info.bytes || (weightsOfService(info)?.bytes ?? 0);
+  const digest = createHash("sha256")
+    .update(JSON.stringify([id, kind, size]))
+    .digest("hex"); // there may be no file
+  return { name: id, model: id, size, digest, details: detailsOf(info) };
 }

@@ -11,6 +11,7 @@ import {
   wholeNumber,
 } from "../fields.ts";
 import type { CommonRequest } from "../requests.ts";
+import { keepAlive } from "./keep-alive.ts";
 
 const number = (expected: string, accepts: (value: number) => boolean) =>
   rule<number>(expected, (value) => typeof value === "number" && accepts(value));
@@ -77,7 +78,7 @@ const common = {
   options: rule<object>("an object", isObject),
   logprobs: flag,
   top_logprobs: wholeNumber(0, MAX_LOGPROBS),
-  keep_alive: "harmless", // the model stays as long as the server
+  keep_alive: keepAlive, // by how the model is lent
   truncate: [false], // what there is no room for is refused
   shift: [false],
 } as const satisfies Fields;

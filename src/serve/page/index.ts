@@ -16,8 +16,10 @@ export interface PageFile {
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+export const pagePaths = ["/", "/page.css", "/page.mjs", "/favicon.svg", "/favicon.ico"] as const;
+
 /** The page and what it loads, by path. */
-export function pageFiles({ model, contextLength }: Service): Readonly<Record<string, PageFile>> {
+export function pageFiles({ model, contextLength }: Service): Readonly<Record<(typeof pagePaths)[number], PageFile>> {
   const html = markup({ name: model.id, isChat: model.chatTemplate !== undefined, contextLength });
   const script = readFileSync(new URL("./script.mjs", import.meta.url), "utf8");
   const file = (type: string, body: string, more: Readonly<Record<string, string>> = {}): PageFile => ({

@@ -1,0 +1,146 @@
+import type { HttpBindings } from "@hono/node-server";
+import type { Context, Hono } from "hono";
+import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
+import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
+import { RequestError } from "./errors.ts";
+import { isObject, isText } from "./fields.ts";
+import type { RequestRecord } from "./log.ts";
+import type { AskedLease, ModelKind, ServedModels, Services } from "./models/index.ts";
+import { RequestLife } from "./request-life.ts";
+import type { Service } from "./service.ts";
+
+/** Requests of batches come from inside, with this beside them. */
+export interface BatchBindings {
+  /** Whose batch it is: what keeps the stored things of several users apart. */
+  batchOwner: string;
+}
+
+/** What requests have with them in the app. */
+export interface Environment {
+  /** Of Node's server, or of batches; in tests there is none. */
+  Bindings: Partial<HttpBindings & BatchBindings>;
+  Variables: { record: RequestRecord };
+}
+
+export type App = Hono<Environment>;
+
+/** A batch's request may wait for a day while others are answered before it. */
+const BATCH_TIMEOUT_MS = 24 * 3600 * 1000;
+
+/** Whose stored responses, files and batches a request sees. There is one user, "", as long as the server has no keys. */
+export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? "";
+
+/** What there is to do, or an answer that needs no turn. */
+export type Task = { isStreamed?: boolean; job: Job } | { answer: object };
+export type Read = (service: Service, json: unknown, signal: AbortSignal) => Promise<Task>;
+
+/** The model that a request names; what is no name the endpoint refuses when it reads its fields. */
+export const modelNameOf = (json: unknown): string | undefined =>
+  isObject(json) && isText(json.model) ? json.model : undefined;
+
+/**
+ * Answers a request to a model that writes with one JSON object or with a stream of them.
+ * @param leaseOf which model it is, and how it is lent. @default the one that the field "model" names
+ */
+export async function answer(
+  c: Context<Environment>,
+  models: ServedModels,
+  read: Read,
+  leaseOf: (json: unknown) => AskedLease = (json) => ({ asked: modelNameOf(json) }),
+): Promise<Response> {
+  const json = await jsonBody(c);
+  return inTurn(c, models, "text-generation", leaseOf(json), async (service, life) => {
+    const task = await read(service, json, life.signal);
+    if ("answer" in task) return c.json(task.answer);
+    const { isStreamed, job } = task;
+    if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
+    const events = await streamedAnswer(service.model, job, life, models.stalledTimeoutMs);
+    return c.body(events, 200, {
+      "content-type": job.contentType ?? "text/event-stream",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
+    });
+  });
+}
+
+/** Answers a request with a model that is lent to it, and in whose queue it has a place. */
+export async function inTurn<K extends ModelKind>(
+  c: Context<Environment>,
+  models: ServedModels,
+  kind: K,
+  { asked, keepAliveMs }: AskedLease,
+  work: (service: Services[K], life: RequestLife) => Promise<Response>,
+): Promise<Response> {
+  const isOfBatch = c.env?.batchOwner !== undefined;
+  const life = new RequestLife({
+    client: c.req.raw.signal,
+    server: models.stopSignal,
+    timeoutMs: isOfBatch ? BATCH_TIMEOUT_MS : models.requestTimeoutMs,
+    record: c.get("record"),
+    disconnect: () => c.env?.outgoing?.destroy(),
+  });
+  try {
+    const lease = await models.lease(kind, asked, { signal: life.signal, keepAliveMs });
+    life.enter(lease, isOfBatch ? "aside" : "in line");
+    return await work(lease.value, life);
+  } finally {
+    if (!life.record.isStreamed) life.end();
+  }
+}
+
+/** Answers a request that needs no turn with one JSON object. */
+export async function lookUp<K extends ModelKind>(
+  c: Context<Environment>,
+  models: ServedModels,
+  kind: K,
+  read: (service: Services[K], json: unknown, signal: AbortSignal) => Promise<object>,
+): Promise<Response> {
+  const json = await jsonBody(c);
+  const { signal } = c.req.raw;
+  return c.json(await models.use(kind, modelNameOf(json), signal, (service) => read(service, json, signal)));
+}
+
+/** The JSON that a request has. @throws RequestError 400 or 415 for anything else */
+export async function jsonBody(c: Context<Environment>): Promise<unknown> {
+  return jsonOf(await bodyText(c));
+}
+
+/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
+async function bodyText(c: Context): Promise<string> {
+  const type = c.req.header("content-type") ?? "none";
+  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
+    throw new RequestError({
+      status: 415,
+      message: `content-type: expected application/json; received ${type}`,
+      code: "unsupported_content_type",
+    });
+  }
+  return c.req.text().catch((cause: Error) => {
+    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
+  });
+}
+
+/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
+export function jsonOf(body: string): unknown {
+  const limit = exceededJsonLimit(body, requestLimits);
+  if (limit !== undefined) {
+    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
+    throw new RequestError({ status: 400, message, code: "invalid_value" });
+  }
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new RequestError({
+      status: 400,
+      message: "body: expected JSON; received something else",
+      code: "invalid_json",
+    });
+  }
+}
+
+const limitedParts = {
+  jsonDepth: "lists and objects inside one another",
+  requestContainers: "lists and objects",
+  jsonValues: "values",
+  requestFields: "names of fields",
+};

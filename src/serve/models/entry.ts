@@ -1,0 +1,54 @@
+import type {
+  CrossEncoder,
+  SentenceEncoder,
+  SpeechRecognitionPipeline,
+  TextClassificationPipeline,
+} from "../../pipelines/index.ts";
+import type { ServedModel } from "../service.ts";
+
+/** What a model of each kind is answered with. */
+export interface KindModels {
+  "text-generation": Omit<ServedModel, "id">;
+  embedding: SentenceEncoder;
+  ranking: CrossEncoder;
+  classification: TextClassificationPipeline;
+  speech: SpeechRecognitionPipeline;
+}
+
+export type ModelKind = keyof KindModels;
+
+/** A model that is loaded when a request needs it, and disposed of by the server. */
+export interface LoadedOnDemand<K extends ModelKind> {
+  /** Name that clients ask for. */
+  id: string;
+  kind: K;
+  /** Memory that it takes: the size of its weights. */
+  bytes: number;
+  /** Of its config.json, such as "bert". @default not told before it is loaded */
+  family?: string;
+  load(): Promise<KindModels[K]>;
+}
+
+/** A model that is loaded already: it stays, and whoever loaded it disposes of it. */
+export interface LoadedAlready<K extends ModelKind> {
+  /** Name that clients ask for. */
+  id: string;
+  kind: K;
+  model: KindModels[K];
+}
+
+type OfAnyKind<T extends { [K in ModelKind]: object }> = T[ModelKind];
+export type ModelEntry = OfAnyKind<{ [K in ModelKind]: LoadedOnDemand<K> }>;
+type ResidentEntry = OfAnyKind<{ [K in ModelKind]: LoadedAlready<K> }>;
+
+/** A model to serve: one that writes as it is, another with its kind, or how one is loaded. */
+export type Servable = ServedModel | ResidentEntry | ModelEntry;
+
+/** What models of a kind do, and where they are asked for it. */
+export const kinds: Readonly<Record<ModelKind, { does: string; endpoint: string }>> = {
+  "text-generation": { does: "writes texts", endpoint: "POST /v1/chat/completions" },
+  embedding: { does: "makes embeddings", endpoint: "POST /v1/embeddings" },
+  ranking: { does: "ranks documents", endpoint: "POST /v1/rerank" },
+  classification: { does: "classifies texts", endpoint: "POST /classify" },
+  speech: { does: "writes down speech", endpoint: "POST /v1/audio/transcriptions" },
+};
