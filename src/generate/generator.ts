@@ -1,18 +1,26 @@
 import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
+import type { BeamText } from "./beams/index.ts";
 import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
 import { CausalRows } from "./engine/causal-rows.ts";
 import { CausalSlots } from "./engine/causal-slots.ts";
 import { Engine, type EngineLoad } from "./engine/engine.ts";
-import { type ContextLimits, requirePlace, roomOfEmbedded, type SequenceOptions } from "./engine/sequence.ts";
+import {
+  type ContextLimits,
+  requirePlace,
+  roomOfEmbedded,
+  type Sequence,
+  type SequenceOptions,
+} from "./engine/sequence.ts";
 import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
 import type { FinishReason } from "./finish-reason.ts";
-import { generationSettingNames } from "./generation-config.ts";
 import type { TokenLogprobs } from "./log-probabilities.ts";
+import { pickOptionNames, placeNames, rowOptionNames } from "./pick-option-names.ts";
 import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
+import { SearchGenerator, type SearchOptions } from "./search-generator.ts";
 import { proposerOf, type SpeculationOptions, speculationNames, withoutSpeculation } from "./speculation/index.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
@@ -35,22 +43,6 @@ export interface GenerateOptions extends Omit<PickOptions, "times">, PlaceOption
   /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
 }
-
-export const pickOptionNames = [
-  ...generationSettingNames,
-  "seed",
-  "stopTokens",
-  "onLogits",
-  "processors",
-  "warpers",
-  "topLogprobs",
-  "onLogprobs",
-  "constraint",
-  "signal",
-] as const;
-/** Those of one of several texts: they are written, and ended, together. */
-export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
-export const placeNames = ["priority", "group"] as const;
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -107,6 +99,7 @@ export class Generator {
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
   private readonly scorer: PromptScorer;
+  private readonly searches: SearchGenerator;
 
   /** @throws OptionError for a context longer than the model's, and for unknown options */
   constructor(model: CausalLM, options: GeneratorOptions = {}) {
@@ -147,6 +140,8 @@ export class Generator {
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
     const cache = { ...counts, contextLength, cacheDtype, initialRoom };
     this.scorer = new PromptScorer(model, { ...counts, cacheDtype, initialRoom, maxLength: contextLength });
+    const { prefillTokens } = counts;
+    this.searches = new SearchGenerator(model, { contextLength, prefillTokens, cacheDtype, initialRoom });
     this.engine = new Engine({
       ...counts,
       limits: this.limits,
@@ -167,7 +162,9 @@ export class Generator {
   /**
    * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is
    * full. It is written when tokens are asked for, beside the texts of other calls; one of which no token is asked for
-   * a second gives its place to others, and goes on later, unless it has an `embedded` prompt.
+   * a second gives its place to others, and goes on later, unless it has an `embedded` prompt. What looks at several
+   * texts to write one (`numBeams`, `penaltyAlpha`) is left to a `SearchGenerator`: searches run beside other texts,
+   * one after another, and those of beams give their tokens at the end.
    * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or
    *   an id outside the vocabulary; OptionError for wrong options
    */
@@ -178,7 +175,9 @@ export class Generator {
   ): AsyncGenerator<number, FinishReason, void> {
     checkOptions("generate", options, [...pickOptionNames, ...placeNames, ...speculationNames, "contextShift"]);
     const { signal, ...settings } = options;
-    return yield* tokensOf(this.engine.add({ ...this.planOf({ ids: prompt, embedded, ...settings }), signal }));
+    const batch = [{ ids: prompt, embedded, ...settings }];
+    const [text] = this.textsOf(batch, signal);
+    return yield* text.tokens;
   }
 
   /**
@@ -191,13 +190,31 @@ export class Generator {
     prompts: readonly BatchPrompt[],
     { signal }: Pick<GenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
-    const plans = prompts.map((prompt) => this.planOf(prompt));
-    const sequences = plans.map((plan) => this.engine.add({ ...plan, signal }));
+    const texts = this.textsOf(prompts, signal);
     try {
-      return yield* rowTokensOf(sequences.map(tokensOf));
+      return yield* rowTokensOf(texts.map(({ tokens }) => tokens));
     } finally {
-      for (const sequence of sequences) sequence.abandon();
+      for (const { sequence } of texts) sequence?.abandon();
     }
+  }
+
+  /** How texts come into being: all are looked at before any is begun. */
+  private textsOf(prompts: readonly BatchPrompt[], signal: AbortSignal | undefined): WrittenText[] {
+    const plans = prompts.map((prompt) => this.planOf(prompt));
+    return plans.map((plan, i) => {
+      if (isSearch(plan.picker))
+        return { tokens: this.searches.generate(plan.prompt, searchOptions(prompts[i], signal)) };
+      const sequence = this.engine.add({ ...plan, signal });
+      return { sequence, tokens: tokensOf(sequence) };
+    });
+  }
+
+  /**
+   * Writes the best texts of a beam search, `numReturnSequences` of them, the best first.
+   * @throws as `generate`; OptionError without `numBeams`
+   */
+  async generateSequences(prompt: readonly number[], options: SearchOptions = {}): Promise<readonly BeamText[]> {
+    return this.searches.generateSequences(prompt, options);
   }
 
   /**
@@ -225,10 +242,12 @@ export class Generator {
     this.checkPrompt(ids);
     const room = roomOfEmbedded(this.limits);
     if (embedded && ids.length > room) throw new ContextLengthError({ promptTokens: ids.length, contextLength: room });
-    const picker = new TokenPicker(this.model, ids, ids, settings);
+    const picker = new TokenPicker(this.model, ids, ids, settings, { hasBeams: true, hasContrastive: true });
+    const proposer = proposerOf(others, this);
+    if (isSearch(picker)) requireSearchable({ embedded, contextShift, proposer });
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
-    return { prompt: ids, picker, embedded, proposer: proposerOf(others, this), priority, group };
+    return { prompt: ids, picker, embedded, proposer, priority, group };
   }
 
   private checkPrompt(prompt: readonly number[]): void {
@@ -246,7 +265,32 @@ export class Generator {
   dispose(): void {
     this.engine.dispose();
     this.scorer.dispose();
+    this.searches.dispose();
   }
+}
+
+/** A text that is being written; a search has no sequence. */
+interface WrittenText {
+  tokens: AsyncGenerator<number, FinishReason, void>;
+  sequence?: Sequence;
+}
+
+const isSearch = ({ beams, contrastive }: TokenPicker): boolean => beams !== undefined || contrastive !== undefined;
+
+/** @throws OptionError for what a search cannot be combined with */
+function requireSearchable({ embedded, contextShift, proposer }: Record<string, unknown>): void {
+  const names = [embedded && "an embedded prompt", contextShift && "contextShift", proposer && "proposals of tokens"];
+  const received = names.filter(Boolean).join(", ");
+  if (received === "") return;
+  const expected = "token by token, or a search (numBeams, penaltyAlpha) of ids within the context";
+  const fix = "leave it out, or give numBeams: 1 and no penaltyAlpha";
+  throw new OptionError({ where: "generate", expected, received, fix });
+}
+
+/** Searches come in their order, whoever asks. */
+function searchOptions(prompt: BatchPrompt, signal: AbortSignal | undefined): SearchOptions {
+  const { ids: _, embedded: __, contextShift: ___, priority: ____, group: _____, ...settings } = prompt;
+  return { ...withoutSpeculation(settings), signal };
 }
 
 /**

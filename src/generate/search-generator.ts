@@ -4,8 +4,8 @@ import { type BeamText, searchBeams, searchContrastive } from "./beams/index.ts"
 import { ContextLengthError } from "./context-length.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import type { FinishReason } from "./finish-reason.ts";
-import { rowOptionNames } from "./generator.ts";
 import { ModelStructure } from "./model-structure.ts";
+import { rowOptionNames } from "./pick-option-names.ts";
 import { SearchRows } from "./search-rows.ts";
 import type { BuiltWays } from "./search-settings.ts";
 import { requireTokenIds } from "./token-ids.ts";

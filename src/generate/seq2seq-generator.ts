@@ -11,8 +11,9 @@ import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.t
 import { SourceRows } from "./engine/source-rows.ts";
 import { SourceSlots } from "./engine/source-slots.ts";
 import type { FinishReason } from "./finish-reason.ts";
-import { type PlaceOptions, rowOptionNames } from "./generator.ts";
+import type { PlaceOptions } from "./generator.ts";
 import { ModelFunction, ModelStructure } from "./model-structure.ts";
+import { rowOptionNames } from "./pick-option-names.ts";
 import type { BuiltWays } from "./search-settings.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type PickedModel, type PickOptions, TokenPicker } from "./token-picker.ts";
