@@ -6,7 +6,7 @@ import type { Generator } from "./generator.ts";
 export interface PerplexityOptions {
   /** Most tokens that the model looks at together. @default the generator's context */
   maxLength?: number;
-  /** By so many tokens the next window begins later; less looks at more of what is before, and takes longer. @default 512 */
+  /** So many tokens later the next window begins: less looks at more of what is before. @default 512 */
   stride?: number;
   /** Ends it. */
   signal?: AbortSignal;

@@ -13,7 +13,7 @@ export interface TokenStates {
 export interface PoolingModule {
   kind: "pooling";
   includePrompt: boolean;
-  /** Weights of the tokens for each sum of states of which the vector is made; undefined where it is not made of sums. */
+  /** Weights of the tokens for each sum of states that the vector is made of; undefined where it is made otherwise. */
   weights: ((counts: readonly boolean[]) => Float32Array[]) | undefined;
   pool(states: TokenStates): number[];
 }
