@@ -26,6 +26,7 @@ const below = {
   keys: ["base", "files"],
   serve: ["base", "files", "keys", "generate", "tokenizers", "processors", "pipelines"],
   "load-test": ["base", "files"],
+  deploy: ["base", "files"],
   cli: [
     "base",
     "ir",
@@ -42,6 +43,7 @@ const below = {
     "keys",
     "serve",
     "load-test",
+    "deploy",
   ],
 };
 

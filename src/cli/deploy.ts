@@ -4,7 +4,16 @@ import { totalmem } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { DataError, OptionError } from "../base/index.ts";
-import { type DeployOptions, deploymentFiles, engines, type ModelSource, planDeployment, sizingTable, targets, writeDeployment } from "../deploy/index.ts";
+import {
+  type DeployOptions,
+  deploymentFiles,
+  engines,
+  type ModelSource,
+  planDeployment,
+  sizingTable,
+  targets,
+  writeDeployment,
+} from "../deploy/index.ts";
 import { diskFile, diskFolder, type Folder, type StoredFile } from "../files/index.ts";
 import { isRemoteName, openFolder } from "../hub/index.ts";
 import { findModel } from "./models.ts";
@@ -34,9 +43,14 @@ without --force, filled secrets never.`;
 export function addDeploy(program: Command): void {
   program
     .command("deploy")
-    .description("Write the files of a private deployment of a model, for Docker Compose or Kubernetes, sized by its headers.")
+    .description(
+      "Write the files of a private deployment of a model, for Docker Compose or Kubernetes, sized by its headers.",
+    )
     .argument("<engine>", `what serves it: ${engines.join(", ")}`)
-    .argument("<model>", "a repository (owner/name; for ollama of GGUF files, owner/name:Q4_K_M), a folder, a run, or a .gguf file")
+    .argument(
+      "<model>",
+      "a repository (owner/name; for ollama of GGUF files, owner/name:Q4_K_M), a folder, a run, or a .gguf file",
+    )
     .addOption(choice("--target <target>", "what to write for", targets).default("compose"))
     .option("--out <folder>", "where to write (default: ./<name>)")
     .option("--name <name>", "of services and objects, and of the model for clients (default: by the model)")
@@ -44,7 +58,11 @@ export function addDeploy(program: Command): void {
     .option("--force", "replace files that were changed or come from elsewhere; never secrets")
     .option("--gpus <n>", "cards of a replica (default: as many as vllm needs; none for ollama)", integer)
     .option("--gpu-memory <GiB>", "memory of a card", number)
-    .option("--memory <GiB>", "memory of the machine, without cards (default: this one's for compose, no limit for k8s)", number)
+    .option(
+      "--memory <GiB>",
+      "memory of the machine, without cards (default: this one's for compose, no limit for k8s)",
+      number,
+    )
     .option("--cpus <n>", "cores of a replica (default: 4)", number)
     .option("--context <tokens>", "longest prompt and answer (default: the model's, at most 8192)", integer)
     .option("--concurrency <n>", "texts at the same time (default: 8, on a CPU 4)", integer)
@@ -57,7 +75,11 @@ export function addDeploy(program: Command): void {
     .option("--namespace <name>", "k8s: (default: that of the context)")
     .option("--storage-class <name>", "k8s: of volumes (default: the cluster's)")
     .option("--node-selector <key=value>", "k8s: label of nodes to run on (repeatable)", label)
-    .option("--toleration <key>", "k8s: key of a taint to tolerate; nvidia.com/gpu is, with cards (repeatable)", collect)
+    .option(
+      "--toleration <key>",
+      "k8s: key of a taint to tolerate; nvidia.com/gpu is, with cards (repeatable)",
+      collect,
+    )
     .option("--offline", "refuse what is fetched: the model is a folder or a file")
     .option("--gateway", "put Kindling's gateway in front, with keys and budgets")
     .option("--image <image>", "of the engine, as in a registry of your own")
@@ -80,7 +102,7 @@ interface DeployFlags extends Omit<DeployOptions, "engine" | "source"> {
 
 async function deployCommand(engine: DeployOptions["engine"], model: string, flags: DeployFlags): Promise<void> {
   const { out, dryRun, force, runs, ingress, offline, gateway, toleration, memory, ...rest } = flags;
-  const { source, place } = await findSource(engine, model, { runs, isOffline: offline, target: rest.target });
+  const { source, place } = await locateModel(engine, model, { runs, isOffline: offline, target: rest.target });
   const isHere = rest.target === "compose" && engine !== "vllm" && !rest.gpus;
   const options: DeployOptions = dropUndefined({
     ...rest,
@@ -111,17 +133,17 @@ async function deployCommand(engine: DeployOptions["engine"], model: string, fla
   process.stdout.write(`\nnext: the first lines of ${join(folder, first)} say how it is started\n`);
 }
 
-interface Found {
+interface LocatedModel {
   source: ModelSource;
   place: Folder | StoredFile;
 }
 
 /** Where the model is. Of a repository only configs and headers are read, part by part; nothing is kept. */
-async function findSource(
+async function locateModel(
   engine: string,
   name: string,
   { runs, isOffline, target }: { runs: string; isOffline?: boolean; target: DeployOptions["target"] },
-): Promise<Found> {
+): Promise<LocatedModel> {
   const [id, quantization] = name.split(":");
   if (await isRemoteName(id)) {
     if (isOffline) {
@@ -143,8 +165,12 @@ async function findSource(
 
 /** The one GGUF file that Ollama would take of a repository. */
 async function ggufOf(folder: Folder, name: string, quantization: string | undefined): Promise<StoredFile> {
-  const names = ((await folder.list()) ?? []).filter((file) => file.toLowerCase().endsWith(".gguf") && !/mmproj/i.test(file));
-  const wanted = names.filter((file) => quantization === undefined || file.toLowerCase().includes(quantization.toLowerCase()));
+  const names = ((await folder.list()) ?? []).filter(
+    (file) => file.toLowerCase().endsWith(".gguf") && !/mmproj/i.test(file),
+  );
+  const wanted = names.filter(
+    (file) => quantization === undefined || file.toLowerCase().includes(quantization.toLowerCase()),
+  );
   if (wanted.length === 1) return folder.file(wanted[0]);
   const fix = "name one as owner/name:Q4_K_M; Ollama fetches repositories of GGUF files only";
   const received = `${wanted.length} of ${names.length} GGUF files${names.length > 0 ? `: ${names.slice(0, 6).join(", ")}` : ""}`;
@@ -159,5 +185,10 @@ async function mountOf(path: string): Promise<{ path: string; inside?: string }>
   if (basename(dirname(path)) === "snapshots")
     return { path: dirname(dirname(path)), inside: `snapshots/${basename(path)}` };
   const fix = "copy it with its files: cp -rL";
-  throw new DataError({ where: path, expected: "a folder of files", received: "one with links, which a mount would not have", fix });
+  throw new DataError({
+    where: path,
+    expected: "a folder of files",
+    received: "one with links, which a mount would not have",
+    fix,
+  });
 }

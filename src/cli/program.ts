@@ -8,6 +8,7 @@ import { addChat } from "./chat/command.ts";
 import { typed } from "./command.ts";
 import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
+import { addDeploy } from "./deploy.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
@@ -296,6 +297,7 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addKeys, addStart, addMeasuring, addFiles, addLibrary]) add(program);
+  for (const add of [addTraining, addWriting, addKeys, addStart, addMeasuring, addFiles, addLibrary, addDeploy])
+    add(program);
   return program;
 }

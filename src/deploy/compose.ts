@@ -214,7 +214,10 @@ export function composeFiles(plan: DeploymentPlan): DeploymentFile[] {
   ];
   if (run.secrets.length > 0) files.push({ path: ".env", content: environmentFile(plan), isSecret: true });
   if (options.hasGateway) {
-    const config = yamlFile(gatewayConfig(plan, [`${name}-gateway`]), "Written by kindling deploy; see docs/gateway.md.");
+    const config = yamlFile(
+      gatewayConfig(plan, [`${name}-gateway`]),
+      "Written by kindling deploy; see docs/gateway.md.",
+    );
     files.push({ path: "gateway.yaml", content: config });
   }
   return files;

@@ -5,7 +5,8 @@ type Values = Readonly<Record<string, unknown>>;
 
 /** Far above every model; what a file states is not believed beyond it. */
 const MOST = 2 ** 40;
-const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= MOST;
+const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= MOST;
 
 /** Sizes by the first of several names that is there. */
 export class ConfigValues {

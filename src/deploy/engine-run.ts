@@ -86,7 +86,10 @@ function vllm({ source, target }: DeployOptions, { name, context, concurrency, g
       VLLM_NO_USAGE_STATS: "1",
       ...offline(source),
     },
-    secrets: [{ name: "VLLM_API_KEY", isRequired: true, purpose: "which clients send as a bearer token" }, ...tokens(source)],
+    secrets: [
+      { name: "VLLM_API_KEY", isRequired: true, purpose: "which clients send as a bearer token" },
+      ...tokens(source),
+    ],
     files: {},
     scratch: [],
     healthCommand: [
@@ -113,7 +116,8 @@ wait "$server" || true`;
 function ollama({ source, target }: DeployOptions, { name, context, concurrency }: RunSettings): Start {
   const { cachePath, port } = images.ollama;
   const path = modelPath(source, target);
-  const from = source.kind === "repository" ? `hf.co/${path}${source.quantization ? `:${source.quantization}` : ""}` : path;
+  const from =
+    source.kind === "repository" ? `hf.co/${path}${source.quantization ? `:${source.quantization}` : ""}` : path;
   return {
     args: ["serve"],
     environment: {
@@ -158,7 +162,10 @@ function kindling(options: DeployOptions, { name, context, concurrency, cpus }: 
       ...hosts.map((host) => `--allowed-hosts=${host}`),
     ],
     environment: { HF_HOME: cachePath, ...offline(source) },
-    secrets: [{ name: "KINDLING_API_KEY", isRequired: true, purpose: "which clients send as a bearer token" }, ...tokens(source)],
+    secrets: [
+      { name: "KINDLING_API_KEY", isRequired: true, purpose: "which clients send as a bearer token" },
+      ...tokens(source),
+    ],
     files: {},
     scratch: ["/var/lib/kindling"],
     healthCommand: [

@@ -21,7 +21,8 @@ export async function ggufShape(file: StoredFile, name: string): Promise<ModelSh
   );
   const hiddenSize = values.size("embedding_length");
   const numHeads = largest(values, "attention.head_count") ?? values.size("attention.head_count");
-  const headDim = values.optional("attention.key_length_mla", "attention.key_length") ?? Math.floor(hiddenSize / numHeads);
+  const headDim =
+    values.optional("attention.key_length_mla", "attention.key_length") ?? Math.floor(hiddenSize / numHeads);
   const latentDim = values.optional("attention.kv_lora_rank");
   const tokens = metadata.get("tokenizer.ggml.tokens");
   return {

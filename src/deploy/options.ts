@@ -1,5 +1,5 @@
 /** What a deployment is asked to be. */
-import { OptionError, requireNumbers, numberRules } from "../base/index.ts";
+import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import { type Engine, engines } from "./images.ts";
 
 export const targets = ["compose", "k8s"] as const;
@@ -7,7 +7,7 @@ export type Target = (typeof targets)[number];
 
 /** Where the weights are: in a repository that is fetched, or in a folder or file that is mounted. */
 export type ModelSource =
-  | { kind: "repository"; id: string; /** Of a GGUF repository: which file, as Q4_K_M. */ quantization?: string }
+  | { kind: "repository"; id: string /** Of a GGUF repository: which file, as Q4_K_M. */; quantization?: string }
   | {
       kind: "folder";
       path: string;
@@ -77,7 +77,11 @@ const LABEL_VALUE = /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/;
 /** "Qwen/Qwen2.5-0.5B" -> "qwen2-5-0-5b" */
 export function nameOf(source: ModelSource): string {
   const path = source.kind === "repository" ? source.id : source.path;
-  const last = path.replace(/[/\\]+$/, "").split(/[/\\]|--/).at(-1) ?? ""; // models--owner--name of the hub's cache, too
+  const last =
+    path
+      .replace(/[/\\]+$/, "")
+      .split(/[/\\]|--/)
+      .at(-1) ?? ""; // models--owner--name of the hub's cache, too
   const label = last
     .toLowerCase()
     .replace(/\.gguf$/, "")
@@ -100,10 +104,18 @@ export function checkDeployOptions(options: DeployOptions): void {
     refuse("a repository or a folder of safetensors for vllm", source.path, "deploy ollama or kindling");
   if (engine === "vllm" && options.gpus === 0) refuse("cards for vllm", "--gpus 0", "deploy ollama or kindling");
   if (engine === "kindling" && (options.gpus ?? 0) > 0)
-    refuse("kindling on the CPU, which its image computes on", `--gpus ${options.gpus}`, "leave --gpus out, or deploy vllm");
+    refuse(
+      "kindling on the CPU, which its image computes on",
+      `--gpus ${options.gpus}`,
+      "leave --gpus out, or deploy vllm",
+    );
   if (target === "compose") checkCompose(options);
   if ((ingressHost === undefined) !== (tlsSecret === undefined))
-    refuse("--ingress and --tls-secret together", ingressHost ?? tlsSecret ?? "", "keys are not sent without TLS: name both");
+    refuse(
+      "--ingress and --tls-secret together",
+      ingressHost ?? tlsSecret ?? "",
+      "keys are not sent without TLS: name both",
+    );
   if (engine === "ollama" && ingressHost !== undefined && !hasGateway)
     refuse("keys in front of Ollama, which has none", "--ingress without --gateway", "add --gateway");
   if (maxReplicas !== undefined && maxReplicas <= replicas)
@@ -133,7 +145,8 @@ function checkCompose(options: DeployOptions): void {
 
 function checkNames(options: DeployOptions): void {
   const check = (flag: string, value: string | undefined, pattern: RegExp, what: string) => {
-    if (value !== undefined && !pattern.test(value)) refuse(`${flag} to be ${what}`, JSON.stringify(value), "choose another");
+    if (value !== undefined && !pattern.test(value))
+      refuse(`${flag} to be ${what}`, JSON.stringify(value), "choose another");
   };
   check("--name", options.name, LABEL, "a label of DNS of at most 52 characters, as my-model");
   check("--namespace", options.namespace, LABEL, "a label of DNS");

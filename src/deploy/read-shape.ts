@@ -22,7 +22,10 @@ export async function readModelShape(place: Folder | StoredFile, name = place.na
   return { name, ...shapeOf(values, text), weights: await readWeights(place, config) };
 }
 
-function shapeOf(values: ConfigValues, config: Readonly<Record<string, unknown>>): Omit<ModelShape, "name" | "weights"> {
+function shapeOf(
+  values: ConfigValues,
+  config: Readonly<Record<string, unknown>>,
+): Omit<ModelShape, "name" | "weights"> {
   const numHeads = values.size("num_attention_heads", "n_head");
   const hiddenSize = values.size("hidden_size", "n_embd", "d_model");
   const architectures = Array.isArray(config.architectures) ? config.architectures : [];
@@ -58,7 +61,7 @@ function layersOf(values: ConfigValues, numHeads: number): LayerCache[] {
   return windows.map((window) => ({ keyValueHeads, window }));
 }
 
-/** Families whose layers with and without a window alternate by a number that configs may leave out: of whole ones every n-th. */
+/** Families with windows in all layers but every n-th, a number that their configs may leave out. */
 const PATTERNS: Readonly<Record<string, number>> = { gemma2: 2, gemma3_text: 6, gemma3: 6, cohere2: 4 };
 
 /** The window of each layer. @throws DataError for layers of another kind than attention */

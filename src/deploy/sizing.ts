@@ -172,9 +172,14 @@ function refuseGpus(
 
 /** The longest context, and the most texts, that fit instead. */
 function smaller({ context, concurrency }: Load, fits: (load: Load) => boolean): string[] {
-  const steps = largestFitting(Math.floor(context / CONTEXT_STEP), (n) => fits({ context: n * CONTEXT_STEP, concurrency }));
+  const steps = largestFitting(Math.floor(context / CONTEXT_STEP), (n) =>
+    fits({ context: n * CONTEXT_STEP, concurrency }),
+  );
   const texts = largestFitting(concurrency, (n) => fits({ context, concurrency: n }));
-  return [...(steps > 0 ? [`--context ${steps * CONTEXT_STEP}`] : []), ...(texts > 0 ? [`--concurrency ${texts}`] : [])];
+  return [
+    ...(steps > 0 ? [`--context ${steps * CONTEXT_STEP}`] : []),
+    ...(texts > 0 ? [`--concurrency ${texts}`] : []),
+  ];
 }
 
 /** The largest number from 0 to `most` that fits; what is larger than one that does not fit does not either. */
@@ -232,10 +237,23 @@ function gpuSizing(shape: ModelShape, request: SizingRequest, { gpus, gpuMemoryB
         value: gib(need.cache),
         how: `${concurrency} texts of ${count(context)} tokens${engine === "vllm" && gpus > 1 ? (shape.latent ? "; latents are on every card" : "; heads are shared out") : ""}`,
       },
-      { what: "activations", value: gib(need.activations), how: engine === "vllm" ? `a step of ${BATCHED_TOKENS} tokens` : "reserve" },
+      {
+        what: "activations",
+        value: gib(need.activations),
+        how: engine === "vllm" ? `a step of ${BATCHED_TOKENS} tokens` : "reserve",
+      },
       { what: "CUDA", value: gib(GPU_OVERHEAD_BYTES), how: "reserve for context and graphs" },
-      { what: "a card in all", value: gib(need.total), how: `of ${gib(usable)}: ${GPU_UTILIZATION} of ${gib(gpuMemoryBytes)}` },
-      { what: "memory", value: gib(memoryBytes), how: engine === "vllm" ? "program 8 GiB, weights being read (at most 10 GiB)" : "program, and weights being read" },
+      {
+        what: "a card in all",
+        value: gib(need.total),
+        how: `of ${gib(usable)}: ${GPU_UTILIZATION} of ${gib(gpuMemoryBytes)}`,
+      },
+      {
+        what: "memory",
+        value: gib(memoryBytes),
+        how:
+          engine === "vllm" ? "program 8 GiB, weights being read (at most 10 GiB)" : "program, and weights being read",
+      },
     ],
   };
 }

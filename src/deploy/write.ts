@@ -56,8 +56,7 @@ export async function writeDeployment(
 ): Promise<WrittenFiles> {
   const target = (await realpath(folder).catch(() => undefined)) ?? resolve(folder);
   const info = await lstat(target).catch(() => undefined);
-  if (info && !info.isDirectory())
-    refuse(folder, "a folder", "a file", "choose another name: --out <folder>");
+  if (info && !info.isDirectory()) refuse(folder, "a folder", "a file", "choose another name: --out <folder>");
   if (!info) return writeNew(target, files);
   return update(target, files, force);
 }
@@ -89,11 +88,17 @@ async function update(target: string, files: readonly DeploymentFile[], force: b
   for (const { path, isSecret } of files)
     if (!isSecret && !force && !(await isOurs(target, path, before))) foreign.push(path);
   if (foreign.length > 0)
-    refuse(target, "files that kindling deploy wrote, unchanged", foreign.join(", "), "choose another --out, or replace them with --force");
+    refuse(
+      target,
+      "files that kindling deploy wrote, unchanged",
+      foreign.join(", "),
+      "choose another --out, or replace them with --force",
+    );
   const after = hashesOf(files);
   const stale: string[] = [];
   for (const path of Object.keys(before))
-    if (!(path in after) && (await exists(join(target, path))) && (await isOurs(target, path, before))) stale.push(path);
+    if (!(path in after) && (await exists(join(target, path))) && (await isOurs(target, path, before)))
+      stale.push(path);
   await clearLeftOvers(target);
   const either = Object.fromEntries(
     [...new Set([...Object.keys(before), ...Object.keys(after)])].map((path) => [

@@ -7,7 +7,11 @@ export interface YamlNote {
   comment: string;
 }
 
-const asComment = (text: string) => text.split("\n").map((line) => ` ${line}`).join("\n");
+const asComment = (text: string) =>
+  text
+    .split("\n")
+    .map((line) => ` ${line}`)
+    .join("\n");
 
 /**
  * One document. Texts that some reader would take for something else, as on, 1.0 or ~, are quoted: readers of YAML 1.1

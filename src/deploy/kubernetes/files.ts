@@ -48,11 +48,7 @@ export function kubernetesFiles(plan: DeploymentPlan): DeploymentFile[] {
 
 function kustomization(plan: DeploymentPlan, objects: readonly ObjectFile[]): string {
   const { namespace } = plan.options;
-  const steps = [
-    ...secretSteps(plan),
-    ...(hasLocalWeights(plan) ? loaderSteps(plan) : []),
-    "kubectl apply -k .",
-  ];
+  const steps = [...secretSteps(plan), ...(hasLocalWeights(plan) ? loaderSteps(plan) : []), "kubectl apply -k ."];
   return yamlFile(
     {
       apiVersion: "kustomize.config.k8s.io/v1beta1",
@@ -72,7 +68,9 @@ function secretSteps(plan: DeploymentPlan): string[] {
   const literals = required.map(({ name }) => `--from-literal=${name}="$(openssl rand -hex 32)"`).join(" ");
   const create = `kubectl create secret generic${inNamespace(plan)}`;
   return [
-    ...(required.length > 0 && plan.options.apiKeySecret === undefined ? [`${create} ${secretName(plan)} ${literals}`] : []),
+    ...(required.length > 0 && plan.options.apiKeySecret === undefined
+      ? [`${create} ${secretName(plan)} ${literals}`]
+      : []),
     ...(plan.options.hasGateway
       ? ["kindling keys add app --file keys.json", `${create} ${gatewaySecretName(plan)} --from-file=keys.json`]
       : []),
@@ -97,7 +95,10 @@ function objectFiles(plan: DeploymentPlan): ObjectFile[] {
   const account = object("v1", "ServiceAccount", metadata(plan, name), { automountServiceAccountToken: false });
   const files: ObjectFile[] = [{ path: "serviceaccount.yaml", value: account }];
   if (Object.keys(run.files).length > 0)
-    files.push({ path: "configmap.yaml", value: object("v1", "ConfigMap", metadata(plan, configName(plan)), { data: run.files }) });
+    files.push({
+      path: "configmap.yaml",
+      value: object("v1", "ConfigMap", metadata(plan, configName(plan)), { data: run.files }),
+    });
   if (hasLocalWeights(plan)) {
     const spec = claimSpec(plan, many ? "ReadWriteMany" : "ReadWriteOnce");
     files.push({
@@ -173,7 +174,9 @@ function besides(plan: DeploymentPlan): ObjectFile[] {
   const { run, options, name } = plan;
   const files: ObjectFile[] = [];
   if (run.secrets.length > 0 && options.apiKeySecret === undefined) {
-    const keys = run.secrets.map(({ name: key, isRequired, purpose }) => `  ${key}: a key ${purpose}${isRequired ? "" : "; may be left out"}`);
+    const keys = run.secrets.map(
+      ({ name: key, isRequired, purpose }) => `  ${key}: a key ${purpose}${isRequired ? "" : "; may be left out"}`,
+    );
     files.push({
       path: SECRET,
       value: object("v1", "Secret", metadata(plan, secretName(plan)), { type: "Opaque", stringData: {} }),
@@ -198,7 +201,12 @@ function besides(plan: DeploymentPlan): ObjectFile[] {
     };
     files.push({
       path: LOADER,
-      value: object("v1", "Pod", { ...metadata(plan, `${name}-weights-loader`), labels: { "app.kubernetes.io/instance": `${name}-loader` } }, { spec: pod }),
+      value: object(
+        "v1",
+        "Pod",
+        { ...metadata(plan, `${name}-weights-loader`), labels: { "app.kubernetes.io/instance": `${name}-loader` } },
+        { spec: pod },
+      ),
       comment: "Waits for the weights to be copied into the claim; see kustomization.yaml.",
     });
   }

@@ -25,9 +25,15 @@ export function autoscaler(plan: DeploymentPlan) {
     engine === "vllm"
       ? {
           type: "Pods",
-          pods: { metric: { name: VLLM_METRIC }, target: { type: "AverageValue", averageValue: String(WAITING_REQUESTS) } },
+          pods: {
+            metric: { name: VLLM_METRIC },
+            target: { type: "AverageValue", averageValue: String(WAITING_REQUESTS) },
+          },
         }
-      : { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: CPU_PERCENT } } };
+      : {
+          type: "Resource",
+          resource: { name: "cpu", target: { type: "Utilization", averageUtilization: CPU_PERCENT } },
+        };
   const quiet = Math.min(3600, Math.max(300, plan.sizing.startSeconds));
   return object("autoscaling/v2", "HorizontalPodAutoscaler", metadata(plan, plan.name), {
     spec: {
