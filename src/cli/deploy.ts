@@ -2,11 +2,12 @@
 import { lstat, readdir, stat } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
-import { DataError, OptionError } from "../base/index.ts";
+import { Argument, type Command, InvalidArgumentError } from "commander";
+import { DataError } from "../base/index.ts";
 import {
   type DeployOptions,
   deploymentFiles,
+  type Engine,
   engines,
   type ModelSource,
   planDeployment,
@@ -46,7 +47,7 @@ export function addDeploy(program: Command): void {
     .description(
       "Write the files of a private deployment of a model, for Docker Compose or Kubernetes, sized by its headers.",
     )
-    .argument("<engine>", `what serves it: ${engines.join(", ")}`)
+    .addArgument(new Argument("<engine>", "what serves it").choices(engines))
     .argument(
       "<model>",
       "a repository (owner/name; for ollama of GGUF files, owner/name:Q4_K_M), a folder, a run, or a .gguf file",
@@ -100,9 +101,9 @@ interface DeployFlags extends Omit<DeployOptions, "engine" | "source"> {
   toleration?: string[];
 }
 
-async function deployCommand(engine: DeployOptions["engine"], model: string, flags: DeployFlags): Promise<void> {
+async function deployCommand(engine: Engine, model: string, flags: DeployFlags): Promise<void> {
   const { out, dryRun, force, runs, ingress, offline, gateway, toleration, memory, ...rest } = flags;
-  const { source, place } = await locateModel(engine, model, { runs, isOffline: offline, target: rest.target });
+  const { source, open } = await locateModel(model, { engine, target: rest.target, runs });
   const isHere = rest.target === "compose" && engine !== "vllm" && !rest.gpus;
   const options: DeployOptions = dropUndefined({
     ...rest,
@@ -114,7 +115,7 @@ async function deployCommand(engine: DeployOptions["engine"], model: string, fla
     hasGateway: gateway,
     tolerations: toleration,
   });
-  const plan = await planDeployment(place, options);
+  const plan = await planDeployment(open, options);
   const files = deploymentFiles(plan);
   process.stdout.write(`${sizingTable(plan)}\n\n`);
   const folder = out ?? plan.name;
@@ -135,32 +136,25 @@ async function deployCommand(engine: DeployOptions["engine"], model: string, fla
 
 interface LocatedModel {
   source: ModelSource;
-  place: Folder | StoredFile;
+  open(): Promise<Folder | StoredFile>;
 }
 
 /** Where the model is. Of a repository only configs and headers are read, part by part; nothing is kept. */
 async function locateModel(
-  engine: string,
   name: string,
-  { runs, isOffline, target }: { runs: string; isOffline?: boolean; target: DeployOptions["target"] },
+  { engine, target, runs }: { engine: Engine; target: DeployOptions["target"]; runs: string },
 ): Promise<LocatedModel> {
-  const [id, quantization] = name.split(":");
+  const [id, quantization] = engine === "ollama" ? name.split(":") : [name];
   if (await isRemoteName(id)) {
-    if (isOffline) {
-      const fix = `kindling pull ${id}, and name the folder that it prints`;
-      throw new OptionError({ where: "deploy", expected: "a folder or a file with --offline", received: name, fix });
-    }
-    const folder = await openFolder(id, { cache: false });
-    if (engine !== "ollama" && quantization !== undefined)
-      throw new OptionError({ where: "deploy", expected: "owner/name", received: name, fix: `name ${id}` });
-    const place = engine === "ollama" ? await ggufOf(folder, name, quantization) : folder;
-    return { source: { kind: "repository", id, quantization }, place };
+    const repository = () => openFolder(id, { cache: false });
+    const open = engine === "ollama" ? async () => ggufOf(await repository(), name, quantization) : repository;
+    return { source: { kind: "repository", id, quantization }, open };
   }
   const path = resolve(await findModel(name, runs));
   if ((await stat(path)).isFile())
-    return { source: { kind: "file", path, base: basename(path) }, place: diskFile(path) };
+    return { source: { kind: "file", path, base: basename(path) }, open: async () => diskFile(path) };
   const mount = target === "compose" ? await mountOf(path) : { path };
-  return { source: { kind: "folder", ...mount }, place: diskFolder(path) };
+  return { source: { kind: "folder", ...mount }, open: async () => diskFolder(path) };
 }
 
 /** The one GGUF file that Ollama would take of a repository. */

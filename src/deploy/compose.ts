@@ -56,6 +56,8 @@ const plainAll = (texts: readonly string[]) => texts.map(plain);
 /** Refuses to start while it is not set. */
 const requiredSecret = (name: string) => `\${${name}:?set it in .env}`;
 const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)}M`;
+/** Kernels that are compiled while a server runs may be loaded from there; Docker forbids it otherwise. */
+const TEMPORARY = "/tmp:exec,mode=1777";
 const secured = { read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] };
 
 function weightsMount(source: ModelSource): Mount[] {
@@ -99,7 +101,7 @@ function engineService(plan: DeploymentPlan): Service {
     },
     ...(options.engine === "vllm" && { shm_size: "2g" }),
     ...secured,
-    tmpfs: ["/tmp", ...run.scratch.map((path) => `${path}:uid=${run.user},gid=${run.group},mode=0700`)],
+    tmpfs: [TEMPORARY, ...run.scratch.map((path) => `${path}:uid=${run.user},gid=${run.group},mode=0700`)],
     pids_limit: 4096,
     stop_grace_period: "40s",
     restart: "unless-stopped",
@@ -155,7 +157,7 @@ function gatewayService(plan: DeploymentPlan): Service {
     },
     deploy: { resources: { limits: { cpus: "1", memory: "512M" } } },
     ...secured,
-    tmpfs: ["/tmp", "/var/lib/kindling:uid=1000,gid=1000,mode=0700"],
+    tmpfs: [TEMPORARY, "/var/lib/kindling:uid=1000,gid=1000,mode=0700"],
     pids_limit: 512,
     stop_grace_period: "40s",
     restart: "unless-stopped",
@@ -192,7 +194,7 @@ function composeFile(plan: DeploymentPlan): ComposeFile {
 export function composeFiles(plan: DeploymentPlan): DeploymentFile[] {
   const { name, run, options, sizing } = plan;
   const notes: YamlNote[] = [
-    { path: ["services", name, "deploy"], comment: `memory and cards by the arithmetic above` },
+    { path: ["services", name, "deploy"], comment: "memory and cards by the arithmetic above" },
     {
       path: ["services", name, "healthcheck"],
       comment: `reading the weights may take ${sizing.startSeconds} s on a slow disk and network`,

@@ -4,7 +4,7 @@ import { kubernetesFiles } from "./kubernetes/files.ts";
 import type { DeploymentPlan } from "./plan.ts";
 import type { DeploymentFile } from "./write.ts";
 
-export { engines } from "./images.ts";
+export { type Engine, engines } from "./images.ts";
 export { type DeployOptions, type ModelSource, targets } from "./options.ts";
 export { type DeploymentPlan, planDeployment, sizingTable } from "./plan.ts";
 export { writeDeployment } from "./write.ts";

@@ -168,16 +168,17 @@ function checkNames(options: DeployOptions): void {
 }
 
 function checkCounts(options: DeployOptions): void {
-  const rules = {
-    context: numberRules.positiveInteger,
-    concurrency: numberRules.positiveInteger,
-    gpus: numberRules.wholeNumber,
-    gpuMemory: numberRules.positive,
-    memory: numberRules.positive,
-    cpus: numberRules.positive,
-    replicas: numberRules.positiveInteger,
-    maxReplicas: numberRules.positiveInteger,
-  };
-  const stated = Object.entries(rules).filter(([name]) => options[name as keyof typeof rules] !== undefined);
-  requireNumbers("deploy", { ...options }, Object.fromEntries(stated));
+  const { positive, positiveInteger, wholeNumber } = numberRules;
+  const stated = [
+    ["--context", options.context, positiveInteger],
+    ["--concurrency", options.concurrency, positiveInteger],
+    ["--gpus", options.gpus, wholeNumber],
+    ["--gpu-memory", options.gpuMemory, positive],
+    ["--memory", options.memory, positive],
+    ["--cpus", options.cpus, positive],
+    ["--replicas", options.replicas, positiveInteger],
+    ["--max-replicas", options.maxReplicas, positiveInteger],
+  ] as const;
+  for (const [flag, value, rule] of stated)
+    if (value !== undefined) requireNumbers("deploy", { [flag]: value }, { [flag]: rule });
 }

@@ -1,4 +1,5 @@
 /** A deployment, decided: what is to be written for whatever target. */
+import { basename } from "node:path";
 import type { Folder, StoredFile } from "../files/index.ts";
 import { type EngineRun, engineRun } from "./engine-run.ts";
 import { images } from "./images.ts";
@@ -26,15 +27,20 @@ export interface DeploymentPlan {
 
 /**
  * Reads the model's headers and decides everything else.
- * @param place of the model: its folder, its GGUF file, or a repository that is read part by part
+ * @param open gives the model's folder, its GGUF file, or a repository that is read part by part; not called for options
+ *   that no deployment can have
  * @throws OptionError for options that do not go together and for what does not fit; DataError for a model whose memory
  *   cannot be told
  */
-export async function planDeployment(place: Folder | StoredFile, options: DeployOptions): Promise<DeploymentPlan> {
+export async function planDeployment(
+  open: () => Promise<Folder | StoredFile>,
+  options: DeployOptions,
+): Promise<DeploymentPlan> {
   checkDeployOptions(options);
   const { engine, source, gpuMemory, memory, gpus } = options;
-  const shape = await readModelShape(place);
   const name = options.name ?? nameOf(source);
+  // files that are written say nothing of the folders of this machine
+  const shape = await readModelShape(await open(), source.kind === "repository" ? source.id : basename(source.path));
   const context = options.context ?? Math.min(shape.maxContext, DEFAULT_CONTEXT);
   const concurrency = options.concurrency ?? (engine === "vllm" || gpus ? 8 : 4);
   const sizing = sizeDeployment(shape, {
@@ -57,13 +63,14 @@ export async function planDeployment(place: Folder | StoredFile, options: Deploy
     shape,
     sizing,
     run: engineRun(options, { name, context, concurrency, gpus: sizing.gpus, cpus }),
-    gatewayImage: options.gatewayImage ?? images.kindling.image,
+    gatewayImage: options.gatewayImage ?? (engine === "kindling" ? options.image : undefined) ?? images.kindling.image,
   };
 }
 
 /** The arithmetic as lines of text: what, value, how. */
 export function sizingTable({ shape, sizing, options, context, concurrency }: DeploymentPlan): string {
-  const head = `${shape.name} (${shape.architecture}) by ${options.engine}: ${concurrency} texts of ${context} tokens at a time, ${sizing.gpus} card${sizing.gpus === 1 ? "" : "s"}`;
+  const cards = sizing.gpus === 0 ? "without cards" : `${sizing.gpus} card${sizing.gpus > 1 ? "s" : ""}`;
+  const head = `${shape.name} (${shape.architecture}) by ${options.engine}: ${concurrency} texts of ${context} tokens at a time, ${cards}`;
   const width = (key: "what" | "value") => Math.max(...sizing.rows.map((row) => row[key].length));
   const rows = sizing.rows.map(
     ({ what, value, how }) => `${what.padEnd(width("what"))}  ${value.padStart(width("value"))}  ${how}`,

@@ -6,12 +6,24 @@ import { ggufShape } from "./gguf-shape.ts";
 import type { LayerCache, ModelShape } from "./model-shape.ts";
 import { readWeights } from "./weights.ts";
 
+/** What llama-gguf-split writes. */
+const PART = /-\d{5}-of-\d{5}\.gguf$/i;
+
 /**
  * Reads headers and configs only: of a folder, a GGUF file, or a repository that is read part by part.
  * @throws DataError for a model whose memory cannot be told
  */
 export async function readModelShape(place: Folder | StoredFile, name = place.name): Promise<ModelShape> {
   if (isFile(place)) {
+    if (PART.test(place.base)) {
+      const fix = "join the parts: llama-gguf-split --merge";
+      throw new DataError({
+        where: name,
+        expected: "a GGUF file of all weights",
+        received: "one of several parts",
+        fix,
+      });
+    }
     if (place.base.toLowerCase().endsWith(".gguf")) return ggufShape(place, name);
     const fix = "name the folder that it is in";
     throw new DataError({ where: name, expected: "a model's folder or a GGUF file", received: place.base, fix });

@@ -51,15 +51,24 @@ describe("windows", () => {
 
   test("those of Qwen2 count when they are used, and above max_window_layers", async () => {
     expect((await shapeOf("qwen2.5-0.5b")).layers.every(({ window }) => window === null)).toBe(true);
-    const shape = await shapeOf("qwen2.5-0.5b", { use_sliding_window: true, max_window_layers: 20, sliding_window: 64 });
+    const shape = await shapeOf("qwen2.5-0.5b", {
+      use_sliding_window: true,
+      max_window_layers: 20,
+      sliding_window: 64,
+    });
     expect(shape.layers.filter(({ window }) => window === 64)).toHaveLength(4);
   });
 
   test("layer_types name each, and others than attention are refused", async () => {
-    const types = (last: string) => ({ layer_types: [...Array(31).fill("sliding_attention"), last], sliding_window: 512 });
+    const types = (last: string) => ({
+      layer_types: [...Array(31).fill("sliding_attention"), last],
+      sliding_window: 512,
+    });
     const shape = await shapeOf("llama-3-8b", types("full_attention"));
     expect(shape.layers.filter(({ window }) => window === 512)).toHaveLength(31);
-    await expect(shapeOf("llama-3-8b", types("linear_attention"))).rejects.toThrow(/layer_types .*received "linear_attention"/);
+    await expect(shapeOf("llama-3-8b", types("linear_attention"))).rejects.toThrow(
+      /layer_types .*received "linear_attention"/,
+    );
   });
 });
 
@@ -94,7 +103,9 @@ describe("cards", () => {
 
   test("only numbers that divide the heads", async () => {
     const shape = await shapeOf("qwen2.5-0.5b"); // 14 heads, 2 of keys and values
-    expect(() => sizeDeployment(shape, { ...vllm, gpus: 4 })).toThrow(/one of 1, 2, 14, .* 14 heads; received 4. Fix: --gpus 2/);
+    expect(() => sizeDeployment(shape, { ...vllm, gpus: 4 })).toThrow(
+      /one of 1, 2, 14, .* 14 heads; received 4. Fix: --gpus 2/,
+    );
     expect(sizeDeployment(shape, { ...vllm, gpus: 2 }).gpus).toBe(2);
   });
 
@@ -136,12 +147,16 @@ describe("without cards", () => {
     const error = errorOf(() => sizeDeployment(shape, request));
     const proposal = (flag: string) => Number(new RegExp(`${flag} (\\d+)`).exec(error.fix)?.[1]);
     expect(sizeDeployment(shape, { ...request, context: proposal("--context") }).memoryBytes).toBeLessThan(6 * GIB);
-    expect(sizeDeployment(shape, { ...request, concurrency: proposal("--concurrency") }).memoryBytes).toBeLessThan(6 * GIB);
+    expect(sizeDeployment(shape, { ...request, concurrency: proposal("--concurrency") }).memoryBytes).toBeLessThan(
+      6 * GIB,
+    );
   });
 
   test("no context beyond what the model was made for", async () => {
     const shape = await shapeOf("llama-3-8b");
-    expect(() => sizeDeployment(shape, { ...kindling, context: 8193 })).toThrow(/at most 8,192 tokens.* --context 8192/);
+    expect(() => sizeDeployment(shape, { ...kindling, context: 8193 })).toThrow(
+      /at most 8,192 tokens.* --context 8192/,
+    );
   });
 });
 

@@ -223,7 +223,6 @@ function gpuSizing(shape: ModelShape, request: SizingRequest, { gpus, gpuMemoryB
   const need = gpuNeed(shape, engine, gpus, request);
   // weights pass through memory on their way to the cards; vLLM maps them, and one shard at a time is there
   const memoryBytes = BASE_BYTES[engine] + (engine === "vllm" ? Math.min(bytes, 10 * GIB) : bytes);
-  const shared = `each of ${gpus} card${gpus > 1 ? "s" : ""}`;
   return {
     gpus,
     memoryBytes,
@@ -231,7 +230,7 @@ function gpuSizing(shape: ModelShape, request: SizingRequest, { gpus, gpuMemoryB
     rows: [
       { what: "weights", value: gib(bytes), how },
       ...cacheRows(shape, request),
-      { what: "weights on a card", value: gib(need.weights), how: `${shared} has a part` },
+      ...(gpus > 1 ? [{ what: "weights on a card", value: gib(need.weights), how: `each of ${gpus} has a part` }] : []),
       {
         what: "cache on a card",
         value: gib(need.cache),

@@ -66,11 +66,32 @@ function refuse(where: string, expected: string, received: string, fix: string):
 }
 
 async function writeNew(target: string, files: readonly DeploymentFile[]): Promise<WrittenFiles> {
+  await requireFreeNames(target, files);
   await writeFolderAtomic(target, async (temporary) => {
     for (const file of files) await writeOne(temporary, file);
     await writeFileAtomic(join(temporary, MANIFEST), manifestOf(hashesOf(files)));
   });
   return { written: files.map(({ path }) => path), kept: [], removed: [] };
+}
+
+/**
+ * Names beside the folder that are needed while it is made; what a killed call left under one is cleared away.
+ * @throws OptionError for what is somebody else's
+ */
+async function requireFreeNames(target: string, files: readonly DeploymentFile[]): Promise<void> {
+  const names = new Set([...files.map(({ path }) => path), MANIFEST]);
+  const isOfFiles = (name: string) => names.has(name.replace(/\.tmp-\d+$/, ""));
+  for (const path of [`${target}.tmp`, `${target}.old`]) {
+    const left = await readdir(path).catch(() => undefined);
+    const isLeftOver = path.endsWith(".tmp") && left?.every(isOfFiles) === true;
+    if (!isLeftOver && (await exists(path)))
+      refuse(
+        path,
+        "nothing of this name, which is needed for a moment",
+        "something",
+        "move it, or choose another --out",
+      );
+  }
 }
 
 const hashesOf = (files: readonly DeploymentFile[]): Manifest =>

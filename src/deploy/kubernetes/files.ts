@@ -48,7 +48,13 @@ export function kubernetesFiles(plan: DeploymentPlan): DeploymentFile[] {
 
 function kustomization(plan: DeploymentPlan, objects: readonly ObjectFile[]): string {
   const { namespace } = plan.options;
-  const steps = [...secretSteps(plan), ...(hasLocalWeights(plan) ? loaderSteps(plan) : []), "kubectl apply -k ."];
+  const create = namespace === undefined ? [] : [`kubectl create namespace ${namespace}`];
+  const steps = [
+    ...create,
+    ...secretSteps(plan),
+    ...(hasLocalWeights(plan) ? loaderSteps(plan) : []),
+    "kubectl apply -k .",
+  ];
   return yamlFile(
     {
       apiVersion: "kustomize.config.k8s.io/v1beta1",
