@@ -121,7 +121,6 @@ function cacheOwner({ run }: DeploymentPlan): Service {
   return {
     image: run.image,
     entrypoint: ["chown", `${run.user}:${run.group}`, run.cachePath],
-    command: [],
     user: "0:0",
     volumes: [{ type: "volume", source: "cache", target: run.cachePath }],
     ...secured,
@@ -134,7 +133,7 @@ function cacheOwner({ run }: DeploymentPlan): Service {
 function prepareService(server: Service, prepare: readonly string[]): Service {
   const { image, user, environment, volumes, deploy, tmpfs } = server;
   const entrypoint = plainAll(prepare);
-  return { image, entrypoint, command: [], user, environment, volumes, deploy, ...secured, tmpfs, restart: "no" };
+  return { image, entrypoint, user, environment, volumes, deploy, ...secured, tmpfs, restart: "no" };
 }
 
 function gatewayService(plan: DeploymentPlan): Service {

@@ -47,7 +47,7 @@ export function engineRun(options: DeployOptions, settings: RunSettings): Engine
 }
 
 /** The model's path inside the container, or its name in the hub. */
-export function modelPath(source: ModelSource, target: DeployOptions["target"]): string {
+function modelPath(source: ModelSource, target: DeployOptions["target"]): string {
   if (source.kind === "repository") return source.id;
   if (source.kind === "file") return join(WEIGHTS_PATH, source.base);
   return target === "compose" && source.inside ? join(WEIGHTS_PATH, source.inside) : WEIGHTS_PATH;

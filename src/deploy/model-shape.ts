@@ -1,4 +1,4 @@
-/** What decides how much memory a model takes: its weights, and what each token leaves in the cache of keys and values. */
+/** What decides the memory of a model: its weights, and what each token leaves in the cache of keys and values. */
 
 /** What one layer keeps of a text. */
 export interface LayerCache {

@@ -27,8 +27,8 @@ export interface DeploymentPlan {
 
 /**
  * Reads the model's headers and decides everything else.
- * @param open gives the model's folder, its GGUF file, or a repository that is read part by part; not called for options
- *   that no deployment can have
+ * @param open gives the model's folder, its GGUF file, or a repository that is read part by part; not called for
+ *   options that no deployment can have
  * @throws OptionError for options that do not go together and for what does not fit; DataError for a model whose memory
  *   cannot be told
  */

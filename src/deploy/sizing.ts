@@ -56,7 +56,7 @@ export interface Sizing {
   rows: readonly SizingRow[];
 }
 
-export const gib = (bytes: number): string => `${(bytes / GIB).toFixed(bytes < 0.1 * GIB ? 3 : 1)} GiB`;
+const gib = (bytes: number): string => `${(bytes / GIB).toFixed(bytes < 0.1 * GIB ? 3 : 1)} GiB`;
 const count = (value: number): string => value.toLocaleString("en-US");
 
 /** Bytes of the weights in memory. @throws OptionError for weights that the engine cannot have so */

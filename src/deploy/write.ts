@@ -27,7 +27,7 @@ const SECRET_MODE = 0o600;
 
 const hashOf = (content: string | Uint8Array) => createHash("sha256").update(content).digest("hex");
 
-/** Hashes by paths, of each file all that this program may have left: an update that was killed leaves old and new ones. */
+/** Hashes by paths: of each file all that may be there, for an update that was killed leaves old and new ones. */
 type Manifest = Record<string, string[]>;
 
 async function readManifest(folder: string): Promise<Manifest> {

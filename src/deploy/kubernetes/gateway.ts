@@ -21,7 +21,7 @@ const USER = 1000;
 const MEMORY = "512Mi";
 
 /** gateway.yaml as text. */
-export function gatewayText(plan: DeploymentPlan): string {
+function gatewayText(plan: DeploymentPlan): string {
   const { namespace, ingressHost } = plan.options;
   const name = gatewayName(plan);
   const hosts = [name, `${name}.${namespace ?? "default"}`, ".svc", ".cluster.local"];

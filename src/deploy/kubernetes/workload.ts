@@ -20,7 +20,7 @@ import type { ClaimSpec, Container, EnvironmentVariable, PodSpec, Volume, Volume
 const PROBE_SECONDS = 10;
 /** A Service takes a while to know that a pod ends. */
 const PRE_STOP_SECONDS = 5;
-export const GPU_RESOURCE = "nvidia.com/gpu";
+const GPU_RESOURCE = "nvidia.com/gpu";
 
 /** Kubernetes replaces $(NAME) in arguments. */
 const plain = (texts: readonly string[]) => texts.map((text) => text.replaceAll("$(", "$$$$("));
