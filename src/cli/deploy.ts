@@ -53,7 +53,7 @@ export function addDeploy(program: Command): void {
       "a repository (owner/name; for ollama of GGUF files, owner/name:Q4_K_M), a folder, a run, or a .gguf file",
     )
     .addOption(choice("--target <target>", "what to write for", targets).default("compose"))
-    .option("--out <folder>", "where to write (default: ./<name>)")
+    .option("--out <folder>", "where to write (default: <name>-deployment)")
     .option("--name <name>", "of services and objects, and of the model for clients (default: by the model)")
     .option("--dry-run", "show the arithmetic and the names of the files, write nothing")
     .option("--force", "replace files that were changed or come from elsewhere; never secrets")
@@ -118,7 +118,7 @@ async function deployCommand(engine: Engine, model: string, flags: DeployFlags):
   const plan = await planDeployment(open, options);
   const files = deploymentFiles(plan);
   process.stdout.write(`${sizingTable(plan)}\n\n`);
-  const folder = out ?? plan.name;
+  const folder = out ?? `${plan.name}-deployment`;
   if (dryRun) {
     process.stdout.write(`would write in ${folder}: ${files.map(({ path }) => path).join(", ")}\n`);
     return;

@@ -6,11 +6,13 @@ import { defaultRunConfig } from "../train/index.ts";
 import { addBenchServe } from "./bench-serve.ts";
 import { addChat } from "./chat/command.ts";
 import { typed } from "./command.ts";
+import { addCompare } from "./compare.ts";
 import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { addDeploy } from "./deploy.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
+import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { addKeys } from "./keys.ts";
@@ -297,7 +299,18 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addKeys, addStart, addMeasuring, addFiles, addLibrary, addDeploy])
-    add(program);
+  const parts = [
+    addTraining,
+    addWriting,
+    addKeys,
+    addStart,
+    addMeasuring,
+    addGateway,
+    addCompare,
+    addFiles,
+    addLibrary,
+    addDeploy,
+  ];
+  for (const add of parts) add(program);
   return program;
 }

@@ -28,7 +28,7 @@ interface Service {
   healthcheck?: { test: string[]; interval: string; timeout: string; retries: number; start_period: string };
   deploy?: {
     resources: {
-      limits: { cpus: string; memory: string };
+      limits: { cpus: string; memory: string; pids: number };
       reservations?: { devices: { driver: string; count: number; capabilities: string[] }[] };
     };
   };
@@ -38,7 +38,6 @@ interface Service {
   cap_drop: string[];
   cap_add?: string[];
   security_opt: string[];
-  pids_limit?: number;
   stop_grace_period?: string;
   restart: "unless-stopped" | "no";
 }
@@ -95,14 +94,13 @@ function engineService(plan: DeploymentPlan): Service {
     },
     deploy: {
       resources: {
-        limits: { cpus: String(cpus), memory: mebibytes(sizing.memoryBytes) },
+        limits: { cpus: String(cpus), memory: mebibytes(sizing.memoryBytes), pids: 4096 },
         ...(sizing.gpus > 0 && { reservations: { devices } }),
       },
     },
     ...(options.engine === "vllm" && { shm_size: "2g" }),
     ...secured,
     tmpfs: [TEMPORARY, ...run.scratch.map((path) => `${path}:uid=${run.user},gid=${run.group},mode=0700`)],
-    pids_limit: 4096,
     stop_grace_period: "40s",
     restart: "unless-stopped",
   };
@@ -154,10 +152,9 @@ function gatewayService(plan: DeploymentPlan): Service {
       retries: 3,
       start_period: "30s",
     },
-    deploy: { resources: { limits: { cpus: "1", memory: "512M" } } },
+    deploy: { resources: { limits: { cpus: "1", memory: "512M", pids: 512 } } },
     ...secured,
     tmpfs: [TEMPORARY, "/var/lib/kindling:uid=1000,gid=1000,mode=0700"],
-    pids_limit: 512,
     stop_grace_period: "40s",
     restart: "unless-stopped",
   };

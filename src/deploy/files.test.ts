@@ -1,6 +1,6 @@
 /** All that is written, for every engine and target, judged by the schemas of Kubernetes and Compose. */
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -9,6 +9,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { diskFile, type Folder, type StoredFile, writeGguf } from "../files/index.ts";
+import { readGatewayConfig } from "../gateway/index.ts";
 import { deployedFolder } from "../testing/deployed-models.ts";
 import { type DeployOptions, deploymentFiles, engines, type ModelSource, planDeployment, targets } from "./index.ts";
 import { yamlFile } from "./yaml-file.ts";
@@ -106,6 +107,15 @@ describe.each(cases)("%s for %s", (engine, target) => {
     expect(resources.every((path: string) => files.has(path))).toBe(true);
     if (engine !== "ollama") expect(parse(files.get("secret.template.yaml")!).stringData).toEqual({});
   });
+});
+
+test.each(cases)("kindling gateway reads its configuration for %s on %s", async (engine, target) => {
+  const files = await filesOf(repository, { engine, target, ...cards(engine), hasGateway: true, name: "llm" });
+  const config = files.get("gateway.yaml") ?? parse(files.get("gateway-configmap.yaml")!).data["gateway.yaml"];
+  const path = join(folder, "gateway.yaml");
+  await writeFile(path, config);
+  const environment = { VLLM_API_KEY: "a", KINDLING_API_KEY: "b" };
+  expect(await readGatewayConfig(path, environment)).toMatchObject({ upstreams: [{ name: engine }] });
 });
 
 test("the schemas know every field", () => {

@@ -114,7 +114,7 @@ describe("cards", () => {
     const shape = await shapeOf("llama-3-8b");
     const request = { ...vllm, gpus: 1, gpuMemoryBytes: 24 * GIB };
     const error = errorOf(() => sizeDeployment(shape, request));
-    expect(error.message).toContain("expected at most 21.6 GiB on each of 1 cards (0.9 of 24.0 GiB)");
+    expect(error.message).toContain("expected at most 21.6 GiB on the card (0.9 of 24.0 GiB)");
     expect(error.received).toMatch(/^25\.\d GiB: weights 15\.0 GiB, cache 8\.0 GiB of 8 texts of 8,192 tokens/);
     const proposal = (flag: string) => Number(new RegExp(`${flag} (\\d+)`).exec(error.fix)?.[1]);
     expect(sizeDeployment(shape, { ...request, gpus: proposal("--gpus") }).gpus).toBe(2);

@@ -164,7 +164,7 @@ function refuseGpus(
   ];
   throw new OptionError({
     where: "deploy",
-    expected: `at most ${gib(usable)} on each of ${gpus} cards (${GPU_UTILIZATION} of ${gib(gpuMemoryBytes)})`,
+    expected: `at most ${gib(usable)} ${gpus > 1 ? `on each of ${gpus} cards` : "on the card"} (${GPU_UTILIZATION} of ${gib(gpuMemoryBytes)})`,
     received: `${gib(total)}: weights ${gib(weights)}, cache ${gib(cache)} of ${count(request.concurrency)} texts of ${count(request.context)} tokens, activations ${gib(activations)}, CUDA ${gib(GPU_OVERHEAD_BYTES)}`,
     fix: ways.filter((way) => way !== false).join(", or "),
   });

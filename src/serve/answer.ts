@@ -23,6 +23,8 @@ export interface Choice {
   prompt: readonly number[];
   /** Text in front of it. */
   echo: string;
+  /** How probable the tokens of that text are. @default nobody asks */
+  echoLogprobs?: () => Promise<readonly TokenLogprobs[]>;
   options: TextOptions;
   /** Takes thoughts and calls of tools out of it. @default all is content */
   parser?: ChatParser;
@@ -94,10 +96,10 @@ async function* piecesOf(
 
 async function* textOf(
   { generator, tokenizer }: ServedModel,
-  { echo, prompt, options }: Choice,
+  { echo, echoLogprobs, prompt, options }: Choice,
   signal: AbortSignal,
 ): AsyncGenerator<TextPiece, void, void> {
-  if (echo) yield { text: echo, tokens: 0 };
+  if (echo || echoLogprobs) yield { text: echo, tokens: 0, logprobs: await echoLogprobs?.() };
   yield* generateText(generator, tokenizer, prompt, { ...options, signal });
 }
 
@@ -173,17 +175,19 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     count.add(next);
   }
   const { usage } = count;
-  const choices = job.best === undefined ? finished : likeliest(finished, job.best);
+  const choices = job.best === undefined ? finished : likeliest(finished, job.best, job.promptTokens);
   const reasons = choices.map(({ finishReason }) => finishReason);
   life.meter.end(usage, reasons);
   life.record.finishReasons = reasons;
   return shapes.whole(choices, usage, count.reasoningTokens);
 }
 
-/** The choices whose tokens were the most probable on average, numbered anew. */
-function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number): C[] {
-  const mean = ({ logprobs = [] }: C) =>
-    logprobs.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, logprobs.length);
+/** The choices whose tokens were the most probable on average, numbered anew. All have one prompt. */
+function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number, promptTokens: number): C[] {
+  const mean = ({ logprobs = [] }: C) => {
+    const written = Number.isNaN(logprobs[0]?.logprob) ? logprobs.slice(promptTokens) : logprobs;
+    return written.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, written.length);
+  };
   return choices
     .toSorted((a, b) => mean(b) - mean(a))
     .slice(0, count)

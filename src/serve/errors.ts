@@ -2,7 +2,7 @@ import { KindlingError, RuntimeError } from "../base/index.ts";
 import { ContextLengthError } from "../generate/index.ts";
 
 /** 499: the client went before it was answered; only the log shows it. */
-export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 499 | 500 | 501 | 503 | 504;
+export type ErrorStatus = (400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 499) | (500 | 501 | 502 | 503 | 504);
 
 /** An error in OpenAI's form. */
 export interface ErrorBody {

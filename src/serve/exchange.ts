@@ -1,12 +1,11 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { Context, Hono } from "hono";
-import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
 import type { ApiKey } from "../keys/index.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
-import { RequestError } from "./errors.ts";
 import { isObject, isText } from "./fields.ts";
 import type { RequestRecord } from "./log.ts";
 import type { AskedLease, ModelKind, ServedModels, Services } from "./models/index.ts";
+import { bodyText, jsonOf } from "./request-body.ts";
 import { RequestLife } from "./request-life.ts";
 import type { Service } from "./service.ts";
 
@@ -121,43 +120,3 @@ export async function jsonBody(c: Context<Environment>): Promise<unknown> {
   c.get("record").json = json;
   return json;
 }
-
-/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
-async function bodyText(c: Context): Promise<string> {
-  const type = c.req.header("content-type") ?? "none";
-  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
-    throw new RequestError({
-      status: 415,
-      message: `content-type: expected application/json; received ${type}`,
-      code: "unsupported_content_type",
-    });
-  }
-  return c.req.text().catch((cause: Error) => {
-    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
-  });
-}
-
-/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
-function jsonOf(body: string): unknown {
-  const limit = exceededJsonLimit(body, requestLimits);
-  if (limit !== undefined) {
-    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
-    throw new RequestError({ status: 400, message, code: "invalid_value" });
-  }
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RequestError({
-      status: 400,
-      message: "body: expected JSON; received something else",
-      code: "invalid_json",
-    });
-  }
-}
-
-const limitedParts = {
-  jsonDepth: "lists and objects inside one another",
-  requestContainers: "lists and objects",
-  jsonValues: "values",
-  requestFields: "names of fields",
-};

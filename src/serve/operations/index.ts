@@ -5,4 +5,5 @@ export { type ConnectionOptions, connectionNames } from "./connections.ts";
 export { HttpServer } from "./http-server.ts";
 export { type OperationOptions, Operations, operationNames, splitOptions } from "./operations.ts";
 export { type Reloadable, Reloader } from "./reload.ts";
+export type { LogOptions } from "./request-log.ts";
 export { type TlsOptions, tlsNames } from "./tls.ts";
