@@ -141,6 +141,9 @@ describe("compose", () => {
       restart: "unless-stopped",
       environment: { VLLM_API_KEY: `\${VLLM_API_KEY:?set it in .env}` },
     });
+    // Compose refuses limits of processes in two places, which the schema does not know
+    expect(services.llm).not.toHaveProperty("pids_limit");
+    expect(services.llm.deploy.resources.limits.pids).toBe(4096);
     expect(services.llm.deploy.resources.reservations.devices).toEqual([
       { driver: "nvidia", count: 1, capabilities: ["gpu"] },
     ]);
