@@ -8,7 +8,7 @@ import Ajv2020 from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { diskFile, type Folder, type StoredFile, writeGguf } from "../files/index.ts";
+import { diskFile, type Folder, type GgufValue, type StoredFile, writeGguf } from "../files/index.ts";
 import { readGatewayConfig } from "../gateway/index.ts";
 import { deployedFolder } from "../testing/deployed-models.ts";
 import { type DeployOptions, deploymentFiles, engines, type ModelSource, planDeployment, targets } from "./index.ts";
@@ -32,7 +32,7 @@ beforeAll(async () => {
   const weights = { type: "f32", shape: [2, 32], data: new Float32Array(64) } as const;
   await writeGguf(
     gguf,
-    new Map([["general.architecture", "llama"], ...entries, tokens]),
+    new Map<string, GgufValue>([["general.architecture", "llama"], ...entries, tokens]),
     new Map([["token_embd.weight", weights]]),
   );
 });
