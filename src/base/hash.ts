@@ -22,25 +22,26 @@ function spread(x: number): number {
 }
 
 /**
- * 2 x 32 bits of large arrays, four bytes at a time (rounds as those of xxHash): a model's weights take a tenth of a
- * second, by `hashBytes` more than one.
+ * 64 bits of large arrays, sixteen bytes at a time, in four lanes that do not wait for one another (rounds as those of
+ * xxHash).
  */
 export function hashNumbers(data: HostArray): string {
-  const isAligned = data.byteOffset % 4 === 0;
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const whole = bytes.length >>> 2;
-  const words = isAligned
-    ? new Int32Array(data.buffer, data.byteOffset, whole)
-    : new Int32Array(bytes.slice(0, 4 * whole).buffer);
-  let a = bytes.length | 0;
-  let b = ROUND[3] ^ a;
-  for (let i = 0; i < whole; i++) {
+  const whole = (bytes.length >>> 4) << 2;
+  const words =
+    data.byteOffset % 4 === 0
+      ? new Int32Array(data.buffer, data.byteOffset, whole)
+      : new Int32Array(bytes.slice(0, 4 * whole).buffer);
+  const { length } = bytes;
+  let [a, b, c, d] = ROUND.map((constant) => constant ^ length);
+  for (let i = 0; i < whole; i += 4) {
     a = Math.imul(turned(a + Math.imul(words[i], ROUND[1]), 13), ROUND[0]);
-    b = Math.imul(turned(b ^ Math.imul(words[i] + i, ROUND[2]), 17), ROUND[3]);
+    b = Math.imul(turned(b + Math.imul(words[i + 1], ROUND[1]), 13), ROUND[0]);
+    c = Math.imul(turned(c + Math.imul(words[i + 2], ROUND[1]), 13), ROUND[0]);
+    d = Math.imul(turned(d + Math.imul(words[i + 3], ROUND[1]), 13), ROUND[0]);
   }
-  for (let i = 4 * whole; i < bytes.length; i++) {
-    a = Math.imul(turned(a ^ bytes[i], 11), ROUND[0]);
-    b = Math.imul(turned(b + bytes[i], 7), ROUND[1]);
-  }
-  return [a, b].map((part) => spread(part).toString(16).padStart(8, "0")).join("");
+  for (let i = 4 * whole; i < length; i++) a = Math.imul(turned(a ^ bytes[i], 11), ROUND[3]);
+  const [left, right] = [spread(a ^ turned(c, 7)), spread(b ^ turned(d, 18))];
+  const mixed = [spread(left + Math.imul(right, ROUND[3])), spread(right ^ Math.imul(left, ROUND[0]))];
+  return mixed.map((part) => part.toString(16).padStart(8, "0")).join("");
 }

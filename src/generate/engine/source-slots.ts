@@ -56,8 +56,8 @@ export class SourceSlots implements SequenceRunner {
         window.close(open);
         return logits;
       };
-      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended; and who
-      // gets the logits picks a token before the next run
+      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended;
+      // and who gets the logits picks a token before the next run
       const settings = { keepsPartialState: true, reusesResults: true, device, symbolicSizes };
       return compile(step as never, settings) as Step<Context>;
     };
