@@ -2,6 +2,7 @@
 
 export { loadImage } from "#processors/load-image";
 export { ImageProcessor, imageProcessorClasses, type ProcessedImages } from "./image.ts";
+export { type ImageArrays, imageArrays, imageTensors } from "./image-arrays.ts";
 export { type LogMelOptions, logMelSpectrogram, melFilters } from "./log-mel.ts";
 export { readProcessor, requireWhisperFeatures } from "./processor-files.ts";
 export { resample } from "./resample.ts";
