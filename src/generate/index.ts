@@ -83,6 +83,7 @@ export { TokenConstraint } from "./grammar/token-constraint.ts";
 export { TokenGrammar } from "./grammar/token-grammar.ts";
 export { constrain, type TokenMask } from "./grammar/token-mask.ts";
 export { TokenVocabulary } from "./grammar/vocabulary.ts";
+export { countImagePlaces, expandImageTokens, requireImageTokens } from "./image-places.ts";
 export { type HeldPrompt, ImageEmbedder, ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";

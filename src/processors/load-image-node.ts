@@ -1,15 +1,10 @@
 import type { Metadata, Sharp } from "sharp";
 import { open } from "#system";
-import { DataError, KindlingError, type LimitName, limits, overLimit, RuntimeError } from "../base/index.ts";
+import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../base/index.ts";
 import { readBytes } from "../files/index.ts";
 import { withFill } from "./gif.ts";
-import type { RawImage } from "./resize.ts";
+import type { LoadImageOptions, RawImage } from "./resize.ts";
 import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";
-
-export interface LoadImageOptions {
-  /** The limit of pixels that holds. @default imagePixels */
-  pixelLimit?: Extract<LimitName, "imagePixels" | "requestImagePixels">;
-}
 
 /**
  * Reads a picture from a file, or from the bytes of one: JPEG, PNG, WebP, GIF, TIFF, AVIF, SVG; turned as its EXIF data
