@@ -35,6 +35,7 @@ const below = {
     "tokenizers",
     "models",
     "peft",
+    "processors",
     "train",
     "generate",
     "pipelines",

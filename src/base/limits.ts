@@ -37,8 +37,8 @@ export const limits = {
    * one image at a time.
    */
   requestImagePixels: 2 ** 26,
-  /** Characters of the texts of a request with images, whose body may be longer: as many as bodies without have. */
-  requestCharacters: 4 * 2 ** 20,
+  /** Characters of a prompt, or of messages as JSON: bodies without images are half as long, those with images more. */
+  promptCharacters: 8 * 2 ** 20,
   /** The header of a safetensors file; the reference implementation refuses larger ones too. */
   safetensorsHeaderBytes: 100_000_000,
   /**

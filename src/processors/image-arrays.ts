@@ -36,7 +36,12 @@ export async function imageArrays({ pixelValues, imageGridThw, pixelMask }: Proc
 export function imageTensors(images: readonly ImageArrays[]): ProcessedImages {
   const grids = images.flatMap(({ imageGridThw }) => imageGridThw ?? []);
   return {
-    pixelValues: tensor(...joined(images.map(({ pixelValues }) => pixelValues), Float32Array)),
+    pixelValues: tensor(
+      ...joined(
+        images.map(({ pixelValues }) => pixelValues),
+        Float32Array,
+      ),
+    ),
     ...(grids.length > 0 && { imageGridThw: tensor(...joined(grids, Int32Array)) }),
   };
 }

@@ -10,6 +10,7 @@ import type { DataFolder } from "./data-folder.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { type App, answer, lookUp } from "./exchange.ts";
 import { fileRoutes } from "./files/index.ts";
+import type { ImageHostOptions } from "./images/index.ts";
 import { RequestRecord } from "./log.ts";
 import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
@@ -22,7 +23,7 @@ import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
-export interface AppOptions extends AccessOptions, LimitOptions {
+export interface AppOptions extends AccessOptions, LimitOptions, ImageHostOptions {
   /** Gets one line for each request that ends. @default none */
   log?: (line: string) => void;
   /**
@@ -37,6 +38,17 @@ export interface AppOptions extends AccessOptions, LimitOptions {
 
 const MIB = 1 << 20;
 const MAX_JSON_MIB = 4;
+/** Anthropic's most for messages: one image of the largest size in base64, or several smaller ones. */
+const MAX_MESSAGES_MIB = 32;
+const MESSAGES = [
+  "/v1/chat/completions",
+  "/v1/messages",
+  "/v1/messages/count_tokens",
+  "/v1/responses",
+  "/v1/responses/input_tokens",
+  "/api/chat",
+  "/api/generate",
+];
 /** OpenAI's most for a sound, and room for the form around it. */
 const MAX_SOUND_MIB = 26;
 const SOUNDS = "/v1/audio/";
@@ -56,7 +68,7 @@ export function createApp(models: Servable | readonly Servable[], options: AppOp
 /** The app of models that others dispose of. */
 export function appOf(
   models: ServedModels,
-  { log, adapterFolder, data, moderate, ...access }: Omit<AppOptions, keyof LimitOptions>,
+  { log, adapterFolder, data, moderate, ...access }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
 ): App {
   const app: App = new Hono();
   app.use(async (c, next) => {
@@ -66,7 +78,7 @@ export function appOf(
     if (!record.isStreamed) record.end(c.res.status);
   });
   app.use(...accessRules(access));
-  for (const limit of bodyLimits()) app.use(limit);
+  for (const limit of bodyLimits(models)) app.use(limit);
   operationRoutes(app, models);
   modelRoutes(app, models);
   if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
@@ -140,7 +152,7 @@ function textRoutes(app: App, models: ServedModels): void {
 }
 
 /** Refuse what is larger than requests are. @throws RequestError 413 */
-function bodyLimits(): MiddlewareHandler[] {
+function bodyLimits(models: ServedModels): MiddlewareHandler[] {
   const limitOf = (most: number, isOfIt: (path: string) => boolean): MiddlewareHandler => {
     const message = `body: expected at most ${most} MiB; received more`;
     const onError = () => {
@@ -150,5 +162,8 @@ function bodyLimits(): MiddlewareHandler[] {
     return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
   };
   const isSound = (path: string) => path.startsWith(SOUNDS);
-  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path) && path !== FILES)];
+  const takeImages = models.list().some(({ takesImages }) => takesImages);
+  const mayHaveImages = (path: string) => takeImages && MESSAGES.includes(path);
+  const isOther = (path: string) => !isSound(path) && !mayHaveImages(path) && path !== FILES;
+  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_MESSAGES_MIB, mayHaveImages), limitOf(MAX_JSON_MIB, isOther)];
 }

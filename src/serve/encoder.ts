@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { DataError } from "../base/index.ts";
+import { DataError, limits } from "../base/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
 import { asRequestError, RequestError } from "./errors.ts";
@@ -47,6 +47,7 @@ export class PromptEncoder {
   async encode(source: string | ChatPrompt, { addSpecialTokens, maxTokens, signal }: EncodeOptions): Promise<Encoded> {
     const prompt = typeof source === "string" ? source : { chat: JSON.stringify(source) };
     const { length } = typeof prompt === "string" ? prompt : prompt.chat;
+    if (length > limits.promptCharacters) throw tooManyCharacters();
     if (length <= LONG) {
       const text = typeof source === "string" ? source : this.render(source);
       return { ids: await encodePrompt(this.tokenizer, text, { addSpecialTokens }), end: endOf(text) };
@@ -78,6 +79,11 @@ export class PromptEncoder {
     // the program's arguments, such as conditions of imports, may not fit the built file
     return new Worker(workerFile("encode-worker"), { workerData, execArgv: [] });
   }
+}
+
+function tooManyCharacters(): RequestError {
+  const message = `expected at most ${limits.promptCharacters} characters of texts (limit promptCharacters); received more`;
+  return new RequestError({ status: 413, message, code: "request_too_large" });
 }
 
 function templateError(message: string): RequestError {

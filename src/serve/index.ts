@@ -6,6 +6,7 @@ export type { AccessOptions } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";
 export { DataFolder } from "./data-folder.ts";
 export type { FileLimits } from "./files/store.ts";
+export type { ImageHostOptions, ImageSide } from "./images/index.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";
 export type {
   KindModels,

@@ -4,6 +4,7 @@ import { serve as serveNode } from "@hono/node-server";
 import { checkOptions, OptionError } from "../base/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { DataFolder } from "./data-folder.ts";
+import { imageHostNames } from "./images/index.ts";
 import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 
 export interface ServeOptions extends Omit<AppOptions, "data"> {
@@ -36,6 +37,7 @@ const optionNames = [
   "adapterFolder",
   "moderate",
   ...limitNames,
+  ...imageHostNames,
 ] as const;
 
 /** How long requests under way may take to finish when the server closes. */

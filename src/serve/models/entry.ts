@@ -28,6 +28,8 @@ export interface LoadedOnDemand<K extends ModelKind> {
   family?: string;
   /** Names of adapters that it has as soon as it is loaded. @default none are known before */
   adapters?: readonly string[];
+  /** Whether it reads images in messages. @default false */
+  takesImages?: boolean;
   load(): Promise<KindModels[K]>;
 }
 
