@@ -23,8 +23,12 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "files", "tensor", "nn", "models", "peft", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "files", "generate", "tokenizers", "processors", "pipelines"],
-  "load-test": ["base", "files"],
+  keys: ["base", "files"],
+  http: ["base"],
+  serve: ["base", "files", "keys", "generate", "tokenizers", "processors", "pipelines"],
+  gateway: ["base", "files", "keys", "http", "serve"],
+  compare: ["base", "files", "http", "load-test", "gateway"],
+  "load-test": ["base", "files", "http"],
   cli: [
     "base",
     "ir",
@@ -39,8 +43,12 @@ const below = {
     "train",
     "generate",
     "pipelines",
+    "keys",
+    "http",
     "serve",
     "load-test",
+    "gateway",
+    "compare",
   ],
 };
 

@@ -1,21 +1,17 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { OptionError } from "../base/index.ts";
 import { type ServeOptions, serve } from "../serve/index.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import type { NamedAdapter, OpenOptions } from "./models.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import type { CommandModel } from "./serve-models.ts";
-
-/** Timers count milliseconds in 31 bits: 24 days. */
-const LONGEST_SECONDS = 2_147_483;
-
-function milliseconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0)) throw new InvalidArgumentError("it is not a number of seconds above 0.");
-  if (seconds > LONGEST_SECONDS)
-    throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
-  return Math.ceil(seconds * 1000);
-}
+import {
+  LONGEST_SECONDS,
+  milliseconds,
+  type OperationFlags,
+  operationsOf,
+  withOperations,
+} from "./serve-operations.ts";
 
 /** How long an idle model stays, as for Ollama: negative for ever. */
 function keepAlive(text: string): number | undefined {
@@ -39,6 +35,7 @@ function namedAdapter(text: string, before: readonly NamedAdapter[] = []): Named
 
 /** Options of a server that many may reach. */
 export function withServing(command: Command): Command {
+  withOperations(command);
   return command
     .option("--port <n>", "port; 0 takes a free one", integer, 8080)
     .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
@@ -48,6 +45,17 @@ export function withServing(command: Command): Command {
       collect,
     )
     .option("--cors-origin <origin>", "pages of this origin may use the server, * for all (repeatable)", collect)
+    .option(
+      "--image-hosts <host>",
+      "fetch images of messages from this host, at public addresses; .example.org for all below it, * for any " +
+        "(repeatable; default: none)",
+      collect,
+    )
+    .option(
+      "--image-private-hosts <host>",
+      "fetch them from this host too, which may be in this network, as 10.0.0.5:9000 (repeatable)",
+      collect,
+    )
     .option("--max-sequences <n>", "texts that are written at the same time (default: 16)", integer)
     .option("--cache-tokens <n>", "most tokens of all texts together that are kept (default: no limit)", integer)
     .option(
@@ -79,8 +87,7 @@ export function withServing(command: Command): Command {
       "adapters that are used at the same time (default: those of --adapter, or 4)",
       integer,
     )
-    .option("--adapter-folder <folder>", "let clients load adapters below this folder, by vLLM's API (default: none)")
-    .option("--log", "write a line for each request to standard error");
+    .option("--adapter-folder <folder>", "let clients load adapters below this folder, by vLLM's API (default: none)");
 }
 
 /** Prompts of chats begin with all that was said before. */
@@ -110,7 +117,7 @@ export function adaptersOf(
 }
 
 /** What `withServing` has read. */
-export interface ServingFlags {
+export interface ServingFlags extends OperationFlags {
   adapter?: NamedAdapter[];
   maxAdapters?: number;
   adapterFolder?: string;
@@ -121,13 +128,14 @@ export interface ServingFlags {
   host: string;
   allowedHosts?: string[];
   corsOrigin?: string[];
+  imageHosts?: string[];
+  imagePrivateHosts?: string[];
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
   data?: string;
   memory?: number;
   keepAlive?: number;
-  log?: boolean;
 }
 
 export function servingOf({
@@ -135,6 +143,8 @@ export function servingOf({
   host,
   allowedHosts,
   corsOrigin,
+  imageHosts,
+  imagePrivateHosts,
   maxQueue,
   queueTimeout,
   timeout,
@@ -142,13 +152,16 @@ export function servingOf({
   memory,
   keepAlive,
   adapterFolder,
-  log,
+  ...operations
 }: ServingFlags): ServeOptions {
   return {
+    ...operationsOf(operations),
     port,
     host,
     allowedHosts,
     corsOrigins: corsOrigin,
+    imageHosts,
+    imagePrivateHosts,
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
@@ -156,24 +169,42 @@ export function servingOf({
     memoryBytes: memory,
     keepAliveMs: keepAlive,
     adapterFolder,
-    ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
   };
 }
 
-/** `kindling serve`: serves until Ctrl-C. */
+/** So soon a server that has nothing under way has ended. */
+const SILENT_MS = 300;
+
+/**
+ * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
+ * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
+ */
 export async function serveCommand(models: readonly CommandModel[], options: ServeOptions): Promise<void> {
   const server = await serve(
     models.map(({ entry }) => entry),
     options,
   );
-  const interrupted = new Promise<void>((resolve) => abortOnInterrupt(resolve)); // before it is said that Ctrl-C ends
+  const isReloadable = options.keysFile !== undefined || options.tlsCert !== undefined;
+  const interrupted = new Promise<void>((resolve) => {
+    // before it is said that Ctrl-C ends
+    const { cancelSignal } = abortOnInterrupt(resolve, { onHangUp: isReloadable ? server.reload : undefined });
+    cancelSignal.addEventListener("abort", () => {
+      process.exitCode = INTERRUPTED;
+      void server.close({ now: true });
+    });
+  });
   process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
   const page = models.some(({ entry }) => entry.kind === "text-generation")
     ? "open the page in a browser, or:"
     : "try:";
   process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models)}\n  Ctrl-C ends.\n`);
   await interrupted;
+  const timer = setTimeout(
+    () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
+    SILENT_MS,
+  );
   await server.close();
+  clearTimeout(timer);
 }
 
 /** A command to try. A model that is not the only one is named. */

@@ -1,7 +1,6 @@
 import { type CompiledFunction, type CompileFunctionOptions, compile, type Tensor, tensor } from "../tensor/index.ts";
 import { type CachedDecoder, lastLogits, rowsOf } from "./decoder-step.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
-import { ModelStructure } from "./model-structure.ts";
 
 /** ids [R, T]; lengths [R] and total [1], see RoomCache; parents [R]; and what the decoder looks at. */
 type StepInputs<Context> = [
@@ -139,49 +138,6 @@ export class DecoderRunner<Context> {
   dispose(): void {
     this.disposeSteps();
     this.cache.dispose();
-  }
-}
-
-/** Runners of a decoder by their rows: the one for a single text, and one for several. */
-export class DecoderRunners<Context> {
-  /** Of one row. */
-  readonly single: DecoderRunner<Context>;
-  /** Kept for the next call with as many rows. */
-  private several: DecoderRunner<Context> | undefined;
-  private readonly decoder: CachedDecoder<Context>;
-  private readonly options: DeviceCacheOptions;
-  private readonly structure: ModelStructure;
-
-  constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
-    this.decoder = decoder;
-    this.options = options;
-    this.structure = new ModelStructure(decoder.model);
-    this.single = new DecoderRunner(decoder, options);
-  }
-
-  /**
-   * Looks, before texts begin, whether parts of the model were exchanged since the last; its graphs are made anew then,
-   * and nothing in the caches is good.
-   */
-  noticeExchanges(): boolean {
-    if (!this.structure.hasChanged()) return false;
-    this.single.retrace();
-    this.several?.retrace();
-    return true;
-  }
-
-  /** The runner of so many rows. The one of several rows that was there is disposed of when it has others. */
-  of(rows: number): DecoderRunner<Context> {
-    if (rows === 1) return this.single;
-    if (this.several?.rows === rows) return this.several;
-    this.several?.dispose();
-    this.several = new DecoderRunner(this.decoder, { ...this.options, rows });
-    return this.several;
-  }
-
-  dispose(): void {
-    this.single.dispose();
-    this.several?.dispose();
   }
 }
 

@@ -24,6 +24,7 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
     const request = readFields(await jsonBody(c), loadFields);
     const name = required("lora_name", request.lora_name);
     const path = await pathBelow(folder, required("lora_path", request.lora_path));
+    c.get("record").asked(models.nameFor("text-generation", request.base_model_name));
     if (models.list().some(({ id }) => id === name)) throw refused(`'${name}' is the name of a model`, "lora_name");
     await models.use("text-generation", request.base_model_name, c.req.raw.signal, async ({ model }) => {
       await asRequest("lora_path", () => model.generator.adapters.load(name, path));
@@ -33,6 +34,7 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
   app.post("/v1/unload_lora_adapter", async (c) => {
     const request = readFields(await jsonBody(c), unloadFields);
     const name = required("lora_name", request.lora_name);
+    c.get("record").asked(models.nameFor("text-generation", name));
     await models.use("text-generation", name, c.req.raw.signal, async ({ model: { generator } }) => {
       if (!generator.adapters.has(name)) throw refused(`'${name}' is a model, and no adapter`, "lora_name");
       await generator.adapters.unload(name);

@@ -24,6 +24,8 @@ export interface Choice {
   prompt: readonly number[];
   /** Text in front of it. */
   echo: string;
+  /** How probable the tokens of that text are. @default nobody asks */
+  echoLogprobs?: () => Promise<readonly TokenLogprobs[]>;
   options: TextOptions;
   /** Takes thoughts and calls of tools out of it. @default all is content */
   parser?: ChatParser;
@@ -104,10 +106,10 @@ async function* piecesOf(
 
 async function* textOf(
   { generator, tokenizer }: ServedModel,
-  { echo, prompt, options }: Choice,
+  { echo, echoLogprobs, prompt, options }: Choice,
   signal: AbortSignal,
 ): AsyncGenerator<TextPiece, void, void> {
-  if (echo) yield { text: echo, tokens: 0 };
+  if (echo || echoLogprobs) yield { text: echo, tokens: 0, logprobs: await echoLogprobs?.() };
   yield* generateText(generator, tokenizer, prompt, { ...options, signal });
 }
 
@@ -167,8 +169,9 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     stopText: undefined as string | undefined,
   }));
   const count = new TokenCount(job.promptTokens);
+  life.record.countUsage(() => count.usage);
   for await (const next of piecesOf(model, job, life)) {
-    life.meter.piece(next.choice.index, next.tokens);
+    life.piece(next.choice.index, next);
     shapes.onTokens?.();
     const choice = finished[next.choice.index];
     for (const part of next.parts) {
@@ -182,17 +185,19 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     count.add(next);
   }
   const { usage } = count;
-  const choices = job.best === undefined ? finished : likeliest(finished, job.best);
+  const choices = job.best === undefined ? finished : likeliest(finished, job.best, job.promptTokens);
   const reasons = choices.map(({ finishReason }) => finishReason);
   life.meter.end(usage, reasons);
-  Object.assign(life.record, { usage, outcome: reasons.join(" ") });
+  life.record.finishReasons = reasons;
   return shapes.whole(choices, usage, count.reasoningTokens);
 }
 
-/** The choices whose tokens were the most probable on average, numbered anew. */
-function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number): C[] {
-  const mean = ({ logprobs = [] }: C) =>
-    logprobs.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, logprobs.length);
+/** The choices whose tokens were the most probable on average, numbered anew. All have one prompt. */
+function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number, promptTokens: number): C[] {
+  const mean = ({ logprobs = [] }: C) => {
+    const written = Number.isNaN(logprobs[0]?.logprob) ? logprobs.slice(promptTokens) : logprobs;
+    return written.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, written.length);
+  };
   return choices
     .toSorted((a, b) => mean(b) - mean(a))
     .slice(0, count)
@@ -212,10 +217,11 @@ export async function streamedAnswer(
 ): Promise<ReadableStream<Uint8Array>> {
   await life.turn();
   const shapes = job.shapes();
+  const count = new TokenCount(job.promptTokens);
+  life.record.countUsage(() => count.usage);
   const pieces = piecesOf(model, job, life);
   const first = await pieces.next();
   shapes.onTokens?.();
-  const count = new TokenCount(job.promptTokens);
   const wrap: Shapes["piece"] = (choice, part) => {
     const piece = shapes.piece(choice, part);
     return piece && job.usage.continuousUsage ? { ...piece, usage: count.usage } : piece;
@@ -251,7 +257,7 @@ async function sendPieces(
       const { index } = choice;
       if (shapes.first && !begun.has(index)) events.pushObject(shapes.first(index));
       begun.add(index);
-      life.meter.piece(index, next.value.tokens);
+      life.piece(index, next.value);
       count.add(next.value);
       for (const part of parts) {
         if (part.event.type === "call-begin") callers.add(index);
@@ -269,11 +275,11 @@ async function sendPieces(
     const { body } = refusal;
     life.meter.end(count.usage, []);
     events.pushObject(shapes.error?.(refusal) ?? body);
-    reasons.push(body.error.code ?? body.error.message);
+    life.record.failed(error, refusal);
   } finally {
     life.end();
     events.end();
-    Object.assign(life.record, { usage: count.usage, outcome: reasons.join(" ") });
+    life.record.finishReasons = reasons;
     life.record.end(200);
   }
 }

@@ -1,4 +1,4 @@
-import { Hono, type MiddlewareHandler } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
@@ -8,24 +8,22 @@ import { batchRoutes } from "./batches/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import type { DataFolder } from "./data-folder.ts";
 import { asRequestError, RequestError } from "./errors.ts";
-import { type App, answer, lookUp } from "./exchange.ts";
+import { type App, answer, type Environment, lookUp } from "./exchange.ts";
 import { fileRoutes } from "./files/index.ts";
 import type { ImageHostOptions } from "./images/index.ts";
-import { RequestRecord } from "./log.ts";
 import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
 import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
 import { documentRoutes } from "./openapi/index.ts";
+import { type OperationOptions, Operations, splitOptions, unpackedBodies } from "./operations/index.ts";
 import { pageAssets, pageDocument } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
-export interface AppOptions extends AccessOptions, LimitOptions, ImageHostOptions {
-  /** Gets one line for each request that ends. @default none */
-  log?: (line: string) => void;
+export interface AppOptions extends AccessOptions, LimitOptions, ImageHostOptions, OperationOptions {
   /**
    * Folder below which clients may load adapters while the server runs, by vLLM's API. @default none: they may not
    */
@@ -61,24 +59,23 @@ const FILES = "/v1/files";
  * @throws OptionError for unknown options and limits that cannot be, and for models that cannot be served together
  */
 export function createApp(models: Servable | readonly Servable[], options: AppOptions = {}): App {
-  const { allowedHosts, corsOrigins, log, adapterFolder, data, moderate, ...limits } = options;
-  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log, adapterFolder, data, moderate });
+  const { allowedHosts, corsOrigins, adapterFolder, data, moderate, ...rest } = options;
+  const [operations, limits] = splitOptions(rest);
+  const parts = { allowedHosts, corsOrigins, adapterFolder, data, moderate };
+  return appOf(new ServedModels(models, limits), { ...parts, ...operations }).app;
 }
 
-/** The app of models that others dispose of. */
+/** The app of models that others dispose of, and what is around its requests. */
 export function appOf(
   models: ServedModels,
-  { log, adapterFolder, data, moderate, ...access }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
-): App {
+  { allowedHosts, corsOrigins, adapterFolder, data, moderate, ...options }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
+): { app: App; operations: Operations } {
   const app: App = new Hono();
-  app.use(async (c, next) => {
-    const record = new RequestRecord(`${c.req.method} ${c.req.path}`, log);
-    c.set("record", record);
-    await next();
-    if (!record.isStreamed) record.end(c.res.status);
-  });
-  app.use(...accessRules(access));
-  for (const limit of bodyLimits(models)) app.use(limit);
+  const operations = new Operations(options, ["/", ...Object.keys(pageAssets())]);
+  app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
+  // load balancers ask without a key; a body that nobody may send is not read
+  app.get("/health", (c) => health(c, models, operations));
+  app.use(operations.guarded(), unpackedBodies(), ...bodyLimits(models));
   operationRoutes(app, models);
   modelRoutes(app, models);
   if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
@@ -98,11 +95,12 @@ export function appOf(
   });
   app.onError((error, c) => {
     const refusal = asRequestError(error);
-    const { status, body, headers } = refusal;
-    c.get("record").outcome = body.error.code ?? body.error.message;
-    return c.json(errorBody(c.req.path, refusal), status as ContentfulStatusCode, headers);
+    const record = c.get("record");
+    record.failed(error, refusal);
+    const body = { ...errorBody(c.req.path, refusal), request_id: record.id };
+    return c.json(body, refusal.status as ContentfulStatusCode, refusal.headers);
   });
-  return app;
+  return { app, operations };
 }
 
 /** An error in the form of the API that a path belongs to. */
@@ -111,7 +109,13 @@ function errorBody(path: string, error: RequestError): object {
   return path.startsWith("/api/") ? ollamaError(error) : error.body;
 }
 
-/** How the server is, and its page. */
+/** Load balancers send nothing while it is no 200; who asks for an answer while the model is loaded waits for it. */
+function health(c: Context<Environment>, models: ServedModels, { isDraining }: Operations): Response {
+  if (isDraining) return c.json({ status: "draining" }, 503);
+  return models.isStarting ? c.json({ status: "loading" }, 503, { "retry-after": "1" }) : c.json({ status: "ok" });
+}
+
+/** The numbers of the server, and its page. */
 function operationRoutes(app: App, models: ServedModels): void {
   app.get("/", (c) =>
     models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
@@ -120,10 +124,6 @@ function operationRoutes(app: App, models: ServedModels): void {
     }),
   );
   for (const [path, file] of Object.entries(pageAssets())) app.get(path, (c) => c.body(file.body, 200, file.headers));
-  // load balancers send nothing before; who asks for an answer meanwhile waits for the load, which is the soonest
-  app.get("/health", (c) =>
-    models.isStarting ? c.json({ status: "loading" }, 503, { "retry-after": "1" }) : c.json({ status: "ok" }),
-  );
   app.get("/metrics", async (c) => {
     const { body, type } = await models.metrics.text();
     return c.body(body, 200, { "content-type": type });

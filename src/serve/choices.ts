@@ -50,7 +50,10 @@ export async function completionJob(service: Service, request: CompletionRequest
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
     const stops = infill && { stopTokens: infillStops(service, request, infill) };
     const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, grammar, topLogprobs };
-    return choicesOf(prompt, options, answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
+    const echoLogprobs = echoLogprobsOf(service, request, prompt, signal);
+    return choicesOf(prompt, options, answers).map(
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs }),
+    );
   });
   const job = jobOf(choices, prompts, request, () =>
     completionShapes({
@@ -67,6 +70,24 @@ export async function completionJob(service: Service, request: CompletionRequest
 function infillStops(service: Service, request: CompletionRequest, { endTokens }: Infill): number[] {
   const ends = request.ignore_eos ? [] : [...service.endTokens, ...endTokens];
   return [...ends, ...(request.stop_token_ids ?? [])];
+}
+
+/** How probable the tokens of a prompt are that is repeated, once for all its answers; undefined where nobody asks. */
+function echoLogprobsOf(
+  service: Service,
+  { echo, logprobs: topLogprobs, model }: CompletionRequest,
+  prompt: readonly number[],
+  signal: AbortSignal,
+): Choice["echoLogprobs"] {
+  if (!echo || topLogprobs === undefined) return undefined;
+  const adapter = service.adapterOf(model);
+  if (adapter !== undefined) throw invalid("echo", "no log probabilities of a prompt with an adapter", adapter);
+  const { generator } = service.model;
+  let scored: ReturnType<typeof generator.score> | undefined;
+  return () => {
+    scored ??= generator.score(prompt, { topLogprobs, signal });
+    return scored;
+  };
 }
 
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */

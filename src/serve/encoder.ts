@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { DataError, limits } from "../base/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
-import { asRequestError, RequestError } from "./errors.ts";
+import { RequestError } from "./errors.ts";
 import { endOf } from "./prompt-end.ts";
 import { WorkerJobs, workerFile } from "./worker-jobs.ts";
 
@@ -64,7 +64,7 @@ export class PromptEncoder {
     try {
       return this.format.render(messages, { variables, tools });
     } catch (error) {
-      throw templateError(asRequestError(error).message);
+      throw templateError(error instanceof Error ? error.message : String(error));
     }
   }
 

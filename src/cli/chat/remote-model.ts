@@ -1,5 +1,6 @@
 import { KindlingError, OptionError } from "../../base/index.ts";
-import { EventParser, type HttpAnswer, httpTransport, refusalOf } from "../../load-test/index.ts";
+import { EventParser, type HttpAnswer, httpTransport } from "../../http/index.ts";
+import { refusalOf } from "../../load-test/index.ts";
 import { type AnswerRequest, apiMessage, type ChatEvent, type ChatModel } from "./conversation.ts";
 
 /** A request that a server refuses, or does not answer. */

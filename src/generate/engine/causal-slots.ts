@@ -1,7 +1,7 @@
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
 import type { Device, Tensor } from "../../tensor/index.ts";
-import { positionsOf } from "../cached-text.ts";
+import { positionsOf } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
 import { rowsOf } from "../decoder-step.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";

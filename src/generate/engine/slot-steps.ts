@@ -1,7 +1,7 @@
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool } from "../../peft/index.ts";
 import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder } from "../cached-text.ts";
+import { type CausalContext, causalDecoder } from "../causal-decoder.ts";
 import { allLogits, lastLogits } from "../decoder-step.ts";
 import type { SlotCache, SlotWindow } from "./slot-cache.ts";
 

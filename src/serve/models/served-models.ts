@@ -62,6 +62,8 @@ export class ServedModels {
   readonly requestTimeoutMs: number;
   readonly stalledTimeoutMs: number;
   readonly metrics = new Metrics();
+  /** Told of models that are loaded and let go. */
+  onChange: (change: "model_loaded" | "model_unloaded", model: string) => void = () => {};
   private readonly queueOptions: Required<QueueOptions>;
   private readonly imageFetcher: ImageFetcher;
   private readonly entries: ReadonlyMap<string, Entry>;
@@ -108,6 +110,11 @@ export class ServedModels {
   /** The name of the first of a kind. */
   first(kind: ModelKind): string | undefined {
     return [...this.entries.values()].find((entry) => entry.kind === kind)?.id;
+  }
+
+  /** The name of the model that a request of this kind gets. @throws RequestError as `lease` */
+  nameFor(kind: ModelKind, asked: string | undefined): string {
+    return this.entryFor(kind, asked).id;
   }
 
   /**
@@ -246,11 +253,13 @@ export class ServedModels {
           (performance.now() - start) / 1000,
           service instanceof Service ? service.model.generator : undefined,
         );
+        this.onChange("model_loaded", id);
         return service;
       },
       dispose: async (service) => {
         await service.dispose();
         metrics.unloaded();
+        this.onChange("model_unloaded", id);
         if (!isPinned) disposeOf(service);
       },
     };

@@ -250,7 +250,7 @@ describe("errors", () => {
       error: "The model 'other' is not served here; this is 'scripted'.",
     });
     generator.failure = new Error("the card is gone");
-    await expect(streamed()).rejects.toThrow("the card is gone");
+    await expect(streamed()).rejects.toThrow("The server failed to answer");
     generator.failure = undefined;
     expect((await fetch(`${server.url}/api/pull`, { method: "POST" })).status).toBe(404);
   });

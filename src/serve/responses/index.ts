@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { wholeAnswer } from "../answer.ts";
 import { asRequestError, RequestError } from "../errors.ts";
-import { type App, answer, type Environment, jsonBody, lookUp, ownerOf } from "../exchange.ts";
+import { type App, answer, type Environment, jsonBody, lookUp, ofKey, ownerOf } from "../exchange.ts";
 import { invalid } from "../fields.ts";
 import { listPage } from "../list-page.ts";
 import type { ServedModels } from "../models/index.ts";
@@ -70,12 +70,14 @@ async function inBackground(
   request: ResponseRequest,
   { models, store }: { models: ServedModels; store: ResponseStore },
 ): Promise<ResponseObject> {
+  const record = c.get("record");
+  record.asked(models.nameFor(KIND, request.model));
   const cancelling = new AbortController();
   const life = new RequestLife({
     client: cancelling.signal,
     server: models.stopSignal,
     timeoutMs: models.requestTimeoutMs,
-    record: c.get("record"),
+    record,
     disconnect: () => {},
   });
   const keep = (last: StoredResponse) => store.put({ ...last, cancel: () => cancelling.abort() });
@@ -86,20 +88,20 @@ async function inBackground(
     const plan = await planResponse(request, { service, store, owner: ownerOf(c), signal: life.signal, keep });
     const queued: ResponseObject = { ...plan.response, status: "queued" };
     keep({ ...plan.stored, response: queued });
-    life.record.isStreamed = true; // it ends when the response is written, not when its client knows of it
+    record.isStreamed = true; // it ends when the response is written, not when its client knows of it
     const shapes = () => {
       keep(plan.stored); // its turn has come
       return plan.job.shapes();
     };
-    void wholeAnswer(service.model, { ...plan.job, shapes }, life)
+    void wholeAnswer(service.model, { ...ofKey(plan.job, record.key), shapes }, life)
       .catch((error) => {
         const refusal = asRequestError(error);
-        life.record.outcome = refusal.body.error.code ?? refusal.message;
+        record.failed(error, refusal);
         if (!cancelling.signal.aborted) keep({ ...plan.stored, response: failedResponse(plan.response, refusal) });
       })
       .finally(() => {
         life.end();
-        life.record.end(200);
+        record.end(200);
       });
     return queued;
   } catch (error) {

@@ -30,6 +30,13 @@ export class Slots {
     });
   }
 
+  /** Takes room if there is some now, and nobody waits for it. */
+  tryTake(): boolean {
+    if (this.free === 0) return false;
+    this.free--;
+    return true;
+  }
+
   give(): void {
     const next = this.waiting.shift();
     if (next) next();
