@@ -1,6 +1,6 @@
 import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
 import { tensor } from "../tensor/index.ts";
-import type { EmbeddedPrompt } from "./cached-text.ts";
+import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
 import { ModelFunction } from "./model-structure.ts";
 

@@ -1,5 +1,5 @@
 import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
-import type { EmbeddedPrompt } from "./cached-text.ts";
+import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { keptStream } from "./chat/index.ts";
 import type { FinishReason } from "./finish-reason.ts";
 import { settingsOf } from "./generation-config.ts";
@@ -52,7 +52,15 @@ export async function* generateText(
   prompt: string | readonly number[],
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
-  const { addSpecialTokens = true, stop: ends = [], stopStrings, grammar, keptTokens = [], embedded, ...rest } = options;
+  const {
+    addSpecialTokens = true,
+    stop: ends = [],
+    stopStrings,
+    grammar,
+    keptTokens = [],
+    embedded,
+    ...rest
+  } = options;
   const stop = [
     ...ends,
     ...(stopStrings ?? settingsOf(generator.model.generationConfig, { stopStrings }).stopStrings ?? []),
