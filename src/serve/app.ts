@@ -68,7 +68,14 @@ export function createApp(models: Servable | readonly Servable[], options: AppOp
 /** The app of models that others dispose of, and what is around its requests. */
 export function appOf(
   models: ServedModels,
-  { allowedHosts, corsOrigins, adapterFolder, data, moderate, ...options }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
+  {
+    allowedHosts,
+    corsOrigins,
+    adapterFolder,
+    data,
+    moderate,
+    ...options
+  }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
 ): { app: App; operations: Operations } {
   const app: App = new Hono();
   const operations = new Operations(options, ["/", ...Object.keys(pageAssets())]);

@@ -9,8 +9,8 @@ export interface ImageWorkerData {
 }
 
 export interface ImageRequest {
-  /** Of a file. */
-  bytes: Uint8Array;
+  /** The bytes of a file, or those in base64. */
+  file: Uint8Array | string;
 }
 
 /** The image as the model takes it; or what is wrong with it; or another failure. Errors keep no classes. */
@@ -23,8 +23,10 @@ parentPort?.on("message", async (request: ImageRequest) => {
   parentPort?.postMessage(answer, "image" in answer ? buffersOf(answer.image) : []);
 });
 
-async function answerTo({ bytes }: ImageRequest): Promise<ImageAnswer> {
+async function answerTo({ file }: ImageRequest): Promise<ImageAnswer> {
   try {
+    const bytes = typeof file === "string" ? bytesOf(file) : file;
+    if (!bytes) return { refusal: "expected an image in base64; received other characters" };
     const image = toRgb(await loadImage(bytes, { pixelLimit: "requestImagePixels" }), false);
     return { image: await imageArrays(processor.process([image])) };
   } catch (error) {
@@ -32,6 +34,13 @@ async function answerTo({ bytes }: ImageRequest): Promise<ImageAnswer> {
     const { expected, received } = error;
     return { refusal: `expected ${expected}; received ${received}` };
   }
+}
+
+/** Node leaves out what is no base64: then there are fewer bytes than the text has room for. */
+function bytesOf(base64: string): Uint8Array | undefined {
+  const digits = base64.replace(/={0,2}$/, "").length;
+  const bytes = Buffer.from(base64, "base64");
+  return digits % 4 !== 1 && bytes.length === Math.floor((digits * 3) / 4) ? bytes : undefined;
 }
 
 const buffersOf = ({ pixelValues, imageGridThw }: ImageArrays): ArrayBuffer[] =>

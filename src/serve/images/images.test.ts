@@ -1,6 +1,7 @@
 /** Images in messages, by the official clients: answers are those of the library's pipeline. */
 import { readFileSync } from "node:fs";
 import Anthropic from "@anthropic-ai/sdk";
+import fc from "fast-check";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -228,4 +229,43 @@ describe("refused", () => {
     );
     expect(ollama.status).toBe(400);
   });
+});
+
+/** Texts that look like data: URLs of images, with some of a real one in them. */
+const dataUrls = fc
+  .tuple(
+    fc.constantFrom("data:", "DATA:", "data", ""),
+    fc.constantFrom("image/png", "image/svg+xml", "image/", "text/html", "", ";charset=x"),
+    fc.constantFrom(";base64,", ";BASE64,", ",", ";base64", ""),
+    fc.oneof(
+      fc.base64String({ maxLength: 60 }),
+      fc.string({ maxLength: 60 }),
+      fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes).toString("base64")),
+      fc
+        .tuple(fc.constantFrom("tall.png", "photo.jpg", "gray.png"), fc.nat(), fc.nat(255), fc.nat())
+        .map(([name, at, byte, end]) => {
+          const bytes = Buffer.from(bytesOf(name));
+          bytes[at % bytes.length] = byte;
+          return bytes.subarray(0, end % 3 === 0 ? end % bytes.length : undefined).toString("base64");
+        }),
+    ),
+  )
+  .map((parts) => parts.join(""));
+
+test("any address of an image is answered or refused, and is no fault of the server", async () => {
+  const app = createApp(models[0]);
+  await fc.assert(
+    fc.asyncProperty(dataUrls, async (url) => {
+      const { status } = await app.request("/v1/chat/completions", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          max_tokens: 1,
+          messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }],
+        }),
+      });
+      expect([200, 400]).toContain(status);
+    }),
+    { numRuns: 60, seed: 7 },
+  );
 });

@@ -106,8 +106,8 @@ export class ImageReader {
   }
 
   private async prepared({ source, path }: ImageReference, signal: AbortSignal): Promise<PreparedImage> {
-    const bytes = source instanceof URL ? await this.fetcher.fetch(source, path, signal) : source;
-    const answer = await this.thread.ask({ bytes }, { signal });
+    const file = source instanceof URL ? await this.fetcher.fetch(source, path, signal) : source;
+    const answer = await this.thread.ask({ file }, { signal });
     if ("failure" in answer) throw new Error(answer.failure);
     if ("refusal" in answer)
       throw new RequestError({
