@@ -96,10 +96,10 @@ export function chatPrompt(service: Service, request: ChatRequest, tools = tools
   const read = templateMessages(request.messages, traits);
   if (!service.images && read.images.length > 0)
     throw invalid(read.images[0].path, `no image: the model '${service.model.id}' reads texts alone`, "an image");
-  const messages = normalizeMessages(read.messages, traits);
   const knowsTools = service.chatTemplate?.includes("tools") ?? false;
+  const messages = tools && !knowsTools ? withToolInstructions(read.messages, tools) : read.messages;
   const chat = {
-    messages: tools && !knowsTools ? withToolInstructions(messages, tools) : messages,
+    messages: normalizeMessages(messages, traits),
     variables: request.chat_template_kwargs,
     tools: knowsTools ? tools?.templateTools : undefined,
   };

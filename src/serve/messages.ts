@@ -1,4 +1,5 @@
 import { limits } from "../base/index.ts";
+import type { TemplateTraits } from "../generate/index.ts";
 import type { ContentPart, MixedMessage } from "../tokenizers/index.ts";
 import {
   type Fields,
@@ -62,21 +63,14 @@ export interface ReadMessages {
   images: ImageReference[];
 }
 
-/** What a template makes of messages depends on. */
-export interface MessageTraits {
-  /** Whether the template knows the role "developer"; it is OpenAI's newer name of "system". */
-  knowsDevelopers: boolean;
-  /** Whether the template writes contents that are texts. @default true */
-  takesTexts?: boolean;
-}
-
 /**
  * Messages of a request as `normalizeMessages` takes them.
+ * @param traits.knowsDevelopers whether the template knows the role "developer"; it is OpenAI's newer name of "system"
  * @throws RequestError naming the message and the field that are wrong
  */
 export function templateMessages(
   list: readonly unknown[],
-  { knowsDevelopers, takesTexts = true }: MessageTraits,
+  { knowsDevelopers }: Pick<TemplateTraits, "knowsDevelopers">,
 ): ReadMessages {
   const images: ImageReference[] = [];
   const messages = list.map((json, i): MixedMessage => {
@@ -101,7 +95,7 @@ export function templateMessages(
     ];
     return {
       role: role === "developer" && !knowsDevelopers ? "system" : role,
-      content: contentOf(content ?? refusal ?? "", { path: `${path}content`, role, images, takesTexts }),
+      content: contentOf(content ?? refusal ?? "", { path: `${path}content`, role, images }),
       ...rest,
       ...(allCalls.length > 0 && { tool_calls: allCalls }),
     };
@@ -118,25 +112,20 @@ interface ContentPlace {
   role: (typeof roles)[number];
   /** Gets those of the content. */
   images: ImageReference[];
-  takesTexts: boolean;
 }
 
 /** Texts without images are joined by line breaks, as vLLM and llama.cpp do. */
-function contentOf(
-  content: string | readonly unknown[],
-  { path, role, images, takesTexts }: ContentPlace,
-): string | ContentPart[] {
+function contentOf(content: string | readonly unknown[], { path, role, images }: ContentPlace): string | ContentPart[] {
   const before = images.length;
-  const parts = isText(content)
-    ? [{ type: "text", text: content }]
-    : content.map((part, i): ContentPart => {
-        const image = imageOf(part, `${path}[${i}]`);
-        if (!image) return { type: "text", text: partText(part, `${path}[${i}]`) };
-        if (role !== "user") throw invalid(`${path}[${i}].type`, `"text": images are the user's`, "image_url");
-        images.push(image);
-        return { type: "image" };
-      });
-  if (images.length > before || !takesTexts) return parts;
+  if (isText(content)) return content;
+  const parts = content.map((part, i): ContentPart => {
+    const image = imageOf(part, `${path}[${i}]`);
+    if (!image) return { type: "text", text: partText(part, `${path}[${i}]`) };
+    if (role !== "user") throw invalid(`${path}[${i}].type`, `"text": images are the user's`, "image_url");
+    images.push(image);
+    return { type: "image" };
+  });
+  if (images.length > before) return parts;
   return parts.map(({ text: value }) => value).join("\n");
 }
 

@@ -6,14 +6,13 @@ import {
   TokenPicker,
   templateTraits,
 } from "../generate/index.ts";
-import type { ChatFormat, MixedMessage, Tokenizer } from "../tokenizers/index.ts";
+import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
 import type { Job } from "./answer.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
 import { ImageFetcher, ImageReader, type ImageReference, type ImageSide } from "./images/index.ts";
 import { LogprobShapes } from "./logprobs.ts";
-import type { MessageTraits } from "./messages.ts";
 import type { ModelMetrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
@@ -53,7 +52,7 @@ export class Service {
   /** The template that requests with tools and without are rendered by. */
   readonly chatTemplate: string | undefined;
   /** What it asks of messages with calls. */
-  readonly traits: TemplateTraits & MessageTraits;
+  readonly traits: TemplateTraits;
   /** Reads the images of messages; undefined where the model reads texts alone. */
   readonly images: ImageReader | undefined;
   /** Tokens that end the model's texts. */
@@ -67,10 +66,7 @@ export class Service {
     this.metrics = metrics;
     this.chatTemplate = model.chatTemplate;
     this.images = model.images && new ImageReader(model.images, imageFetcher);
-    this.traits = {
-      ...templateTraits(model.chatTemplate, this.encoder.format),
-      takesTexts: !this.images || takesTexts(this.encoder.format),
-    };
+    this.traits = templateTraits(model.chatTemplate, this.encoder.format);
     this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
   }
 
@@ -220,19 +216,6 @@ export interface Around {
 }
 
 const nothingAround: Around = { before: [], after: [] };
-
-/** Whether a template writes contents that are texts; those of models with images may know lists of parts alone. */
-function takesTexts(format: ChatFormat): boolean {
-  const text = "probe-text";
-  const shows = (content: MixedMessage["content"]) => {
-    try {
-      return format.render([{ role: "user", content }]).includes(text);
-    } catch {
-      return false;
-    }
-  };
-  return shows(text) || !shows([{ type: "text", text }]);
-}
 
 /** What a request asks the context to hold. */
 export interface Room {
