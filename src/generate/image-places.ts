@@ -1,4 +1,4 @@
-/** The places of images in a prompt: a template writes one token for each image, and a model needs as many as it sees. */
+/** The places of images in a prompt: a template writes one token for each, and a model needs as many as it sees. */
 import { DataError } from "../base/index.ts";
 import type { ImageTextInputs, ImageTextModel } from "../models/index.ts";
 

@@ -7,11 +7,10 @@ import {
   templateTraits,
 } from "../generate/index.ts";
 import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
-import type { Job } from "./answer.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
-import { ImageFetcher, ImageReader, type ImageReference, type ImageSide } from "./images/index.ts";
+import { ImageFetcher, type ImagePrompt, ImageReader, type ImageReference, type ImageSide } from "./images/index.ts";
 import { LogprobShapes } from "./logprobs.ts";
 import type { ModelMetrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
@@ -143,7 +142,7 @@ export class Service {
     { chat, images }: SeenChat,
     room: Room,
     signal: AbortSignal,
-  ): Promise<{ ids: number[]; end: string } & Pick<Job, "embed">> {
+  ): Promise<{ ids: number[]; end: string } & Partial<Pick<ImagePrompt, "embed">>> {
     const { ids, end } = await this.encoded(chat, room, signal);
     if (!this.images || images.length === 0) return { ids, end };
     const { tokenizer } = this.model;

@@ -19,6 +19,7 @@ export async function visionModel(
   const processor = await ImageProcessor.open(folder);
   const dispose = () => {
     generator.dispose();
+    embedder.dispose();
     model.dispose();
   };
   return {

@@ -1,4 +1,4 @@
-/** Images that requests name by an address, fetched so that nobody reaches through the server what he could not reach. */
+/** Images that requests name by an address, fetched so that nobody reaches through the server what is not his. */
 import { lookup } from "node:dns/promises";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
@@ -121,7 +121,11 @@ function connect(url: URL, addresses: readonly HostAddress[], signal: AbortSigna
   const headers = { accept: "image/png, image/jpeg, image/webp, image/gif", "accept-encoding": "identity" };
   return new Promise((resolve, reject) => {
     const asking = request(url, { agent: false, headers, lookup: checked, signal });
-    asking.on("response", resolve).on("error", reject).end();
+    asking.on("response", (response) => {
+      response.on("error", () => {}); // whoever reads it is told; nobody reads a redirect
+      resolve(response);
+    });
+    asking.on("error", reject).end();
   });
 }
 

@@ -1,5 +1,6 @@
 /** Images in messages, by the official clients: answers are those of the library's pipeline. */
 import { readFileSync } from "node:fs";
+import { crc32 } from "node:zlib";
 import Anthropic from "@anthropic-ai/sdk";
 import fc from "fast-check";
 import { Ollama } from "ollama";
@@ -195,15 +196,14 @@ describe("refused", () => {
   });
 
   test("an image of more pixels than a limit, before it is decoded", async () => {
-    // a PNG of 30,000 x 30,000 pixels in some hundred bytes
+    // a PNG of 9000 x 9000 pixels in some hundred bytes
     const bomb = Buffer.from(bytesOf("tall.png"));
-    bomb.writeUInt32BE(30_000, 16);
-    bomb.writeUInt32BE(30_000, 20);
-    const { crc32 } = await import("node:zlib");
-    bomb.writeUInt32BE(crc32 ? crc32(bomb.subarray(12, 29)) : 0, 29);
+    bomb.writeUInt32BE(9000, 16);
+    bomb.writeUInt32BE(9000, 20);
+    bomb.writeUInt32BE(crc32(bomb.subarray(12, 29)), 29);
     const refusal = await ask(url(`data:image/png;base64,${bomb.toString("base64")}`));
     expect(refusal).toMatchObject({ status: 400, param: `${at}.image_url.url` });
-    expect(refusal.message).toMatch(/imagePixels|requestImagePixels|pixel limit/i);
+    expect(refusal.message).toContain("limit requestImagePixels");
   });
 
   test("an image of more bytes than a limit, and a body of more than its own", async () => {

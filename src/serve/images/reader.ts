@@ -88,10 +88,9 @@ export class ImageReader {
     return { ids: expanded, embed: (waiting) => embedder.embed({ inputIds: expanded, ...tensors() }, waiting) };
   }
 
-  /** Ends the thread, and frees the compiled graph. */
-  async dispose(): Promise<void> {
-    await this.thread.dispose();
-    this.side.embedder.dispose();
+  /** Ends the thread; it starts anew when an image comes. */
+  dispose(): Promise<void> {
+    return this.thread.dispose();
   }
 
   /** Templates that know no images write none of their tokens. */

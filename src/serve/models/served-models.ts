@@ -279,6 +279,7 @@ function disposeOf(service: AnyService): void {
   if (!(service instanceof Service)) return void service.model.dispose();
   const { generator, images } = service.model;
   generator.dispose();
+  images?.embedder.dispose();
   (images?.embedder.model ?? generator.model).dispose();
 }
 
