@@ -46,10 +46,12 @@ test.each(["llava", "qwen2-vl"] as const)("%s", async (name) => {
       ...messages.slice(1).map(({ role, content }) => ({ role, content })),
     ]),
   );
-  expect(await talk.countTokens({ system: undefined, messages })).toBeGreaterThan(20);
+  expect(await talk.countTokens({ system: undefined, settings: {}, messages })).toBeGreaterThan(20);
   await talk.use("held");
   expect(talk.takesImages).toBe(false);
-  expect(await talk.countTokens({ system: undefined, messages: messages.slice(0, 1) })).toBeGreaterThan(5);
+  expect(await talk.countTokens({ system: undefined, settings: {}, messages: messages.slice(0, 1) })).toBeGreaterThan(
+    5,
+  );
   talk.dispose();
   written.dispose();
   vision.dispose();
