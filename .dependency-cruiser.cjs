@@ -40,6 +40,7 @@ const below = {
     "tokenizers",
     "models",
     "peft",
+    "processors",
     "train",
     "generate",
     "pipelines",

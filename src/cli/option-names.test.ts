@@ -77,6 +77,8 @@ describe("what serve refuses is said of its option", () => {
     "--host": [["192.0.2.1", /expected an address of this machine; received .*Fix: choose another --host/]],
     "--allowed-hosts": [["box:80", /expected --allowed-hosts: a name without a port/]],
     "--cors-origin": [["ftp", /expected --cors-origin: an origin/]],
+    "--image-hosts": [["https://example.org", /expected --image-hosts: a host, as/]],
+    "--image-private-hosts": [["*", /expected --image-private-hosts: a host, as/]],
     "--max-queue": [
       ["-1", /expected --max-queue from 0 to/],
       ["1.5", /'--max-queue <n>'/],

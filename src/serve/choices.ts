@@ -10,16 +10,14 @@ import {
   type ToolRequest,
   withToolInstructions,
 } from "../generate/index.ts";
-import type { MixedMessage } from "../tokenizers/index.ts";
 import type { Choice, Job } from "./answer.ts";
-import type { ChatPrompt } from "./encode-worker.ts";
 import { RequestError } from "./errors.ts";
 import { invalid } from "./fields.ts";
 import { type Infill, infillOf } from "./infill.ts";
 import { templateMessages } from "./messages.ts";
 import { outputGrammar } from "./output-format.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
-import type { Service } from "./service.ts";
+import type { SeenChat, Service } from "./service.ts";
 import { chatShapes, completionShapes } from "./shapes.ts";
 
 /** OpenAI's default of the older endpoint. */
@@ -93,18 +91,19 @@ function echoLogprobsOf(
 }
 
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
-export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): ChatPrompt {
+export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): SeenChat {
   const { traits } = service;
-  const messages = normalizeMessages(
-    templateMessages(request.messages, traits.knowsDevelopers) as MixedMessage[],
-    traits,
-  );
+  const read = templateMessages(request.messages, traits);
+  if (!service.images && read.images.length > 0)
+    throw invalid(read.images[0].path, `no image: the model '${service.model.id}' reads texts alone`, "an image");
   const knowsTools = service.chatTemplate?.includes("tools") ?? false;
-  return {
-    messages: tools && !knowsTools ? withToolInstructions(messages, tools) : messages,
+  const messages = tools && !knowsTools ? withToolInstructions(read.messages, tools) : read.messages;
+  const chat = {
+    messages: normalizeMessages(messages, traits),
     variables: request.chat_template_kwargs,
     tools: knowsTools ? tools?.templateTools : undefined,
   };
+  return { chat, images: read.images };
 }
 
 /**
@@ -123,7 +122,7 @@ export async function chatJob(
   const { n: answers = 1 } = request;
   const tools = toolsOf(request);
   const room = { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" } as const;
-  const { ids, end } = await service.encoded(chatPrompt(service, request, tools), room, signal);
+  const { ids, end, embed } = await service.encodedChat(chatPrompt(service, request, tools), room, signal);
   const plan = planChat({
     template: service.chatTemplate,
     specialTexts: model.tokenizer.specialTexts,
@@ -136,13 +135,14 @@ export async function chatJob(
     ...(request.logprobs && { topLogprobs: request.top_logprobs ?? 0 }),
   };
   const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
-  return jobOf(choices, [ids], request, () =>
+  const job = jobOf(choices, [ids], request, () =>
     chatShapes({
       model: service.nameOf(request.model),
       includeUsage: request.usage.includeUsage,
       logprobs: service.logprobShapes,
     }),
   );
+  return { ...job, embed };
 }
 
 /** @throws RequestError naming the field that is wrong */

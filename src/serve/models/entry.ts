@@ -29,6 +29,8 @@ export interface LoadedOnDemand<K extends ModelKind> {
   family?: string;
   /** Names of adapters that it has as soon as it is loaded. @default none are known before */
   adapters?: readonly string[];
+  /** Whether it reads images in messages. @default false */
+  takesImages?: boolean;
   /** Opens it; called again after it was let go, and after a failure. */
   load(): Promise<KindModels[K]>;
 }
