@@ -258,7 +258,7 @@ export function matchesGrammar(grammar: Grammar, text: string): boolean {
 }
 
 /** Puts a rule into a list, the largest rank first. */
-function insertByRank(list: number[], rule: number, rank: readonly number[]): void {
+function insertByRank(list: number[], rule: number, rank: ArrayLike<number>): void {
   let at = list.length;
   while (at > 0 && rank[list[at - 1]] < rank[rule]) at--;
   list.splice(at, 0, rule);

@@ -77,7 +77,7 @@ export class TokenConstraint {
 
   private follow(id: number): ParseState | "end" | null {
     if (this.tokens.endTokens.includes(id)) return this.state.mayEnd ? "end" : null;
-    const bytes = this.tokens.vocabulary.bytes[id];
+    const bytes = this.tokens.vocabulary.bytesOf(id);
     if (!bytes || bytes.length === 0) return null;
     let state: ParseState | null = this.state;
     for (const byte of bytes) {

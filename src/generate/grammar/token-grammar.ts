@@ -13,6 +13,10 @@ const MOST_MASKS = 512;
 /** Places of rules of which is remembered what tokens do there. */
 const MOST_PLACES = 4096;
 
+/** The texts of a grammar that a vocabulary can write. @throws OptionError when there are none */
+export const writableGrammar = (grammar: Grammar, characters: TokenVocabulary["characters"]): Grammar =>
+  characters ? restrictedTo(characters, grammar, "TokenGrammar, characters of the tokenizer") : grammar;
+
 /**
  * A grammar for a vocabulary: which tokens may follow which texts. Most tokens stay inside of one rule, and what they
  * do is worked out once for each of its places; the few that lead out of it are followed on the stack of each text.
@@ -32,9 +36,15 @@ export class TokenGrammar implements TokenRules {
 
   /**
    * @param endTokens ids that end a text: they may follow where the text may end
+   * @param isWritable whether the vocabulary is known to have all that the grammar asks for. @default false
    * @throws OptionError when there are none, or one is no id, or the vocabulary cannot write what the grammar asks
    */
-  constructor(grammar: Grammar, vocabulary: TokenVocabulary, endTokens: readonly number[]) {
+  constructor(
+    grammar: Grammar,
+    vocabulary: TokenVocabulary,
+    endTokens: readonly number[],
+    { isWritable = false }: { isWritable?: boolean } = {},
+  ) {
     const isId = (id: number) => Number.isInteger(id) && id >= 0;
     if (endTokens.length === 0 || !endTokens.every(isId)) {
       throw new OptionError({
@@ -44,10 +54,7 @@ export class TokenGrammar implements TokenRules {
         fix: "give those of the model's generation_config.json, eos_token_id",
       });
     }
-    const { characters } = vocabulary;
-    this.grammar = characters
-      ? restrictedTo(characters, grammar, "TokenGrammar, characters of the tokenizer")
-      : grammar;
+    this.grammar = isWritable ? grammar : writableGrammar(grammar, vocabulary.characters);
     this.vocabulary = vocabulary;
     this.endTokens = endTokens;
     this.pushdown = new Pushdown(this.grammar);
