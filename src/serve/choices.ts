@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { OptionError } from "../base/index.ts";
 import {
   type ChatPlan,
-  chatConstraint,
   normalizeMessages,
   planChat,
   readToolRequest,
@@ -15,7 +14,7 @@ import type { Choice, Job } from "./answer.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { RequestError } from "./errors.ts";
 import { templateMessages } from "./messages.ts";
-import { outputGrammar } from "./output-format.ts";
+import { outputSource } from "./output-format.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
 import type { Service } from "./service.ts";
 import { chatShapes, completionShapes } from "./shapes.ts";
@@ -40,13 +39,14 @@ export async function completionJob(service: Service, request: CompletionRequest
       return typeof text === "string" ? text : model.tokenizer.decode(ids);
     }),
   );
-  const grammar = outputGrammar(request);
+  const content = outputSource(request);
   if (answers > n && prompts.length > 1)
     throw new RequestError({ status: 400, message: "best_of: expected one prompt with it", param: "best_of" });
+  const constraint = await service.grammars.constraint({ content }, signal);
   const topLogprobs = request.logprobs ?? (answers > n ? 0 : undefined);
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    const options = { ...textOptions(service, request, maxNewTokens, []), grammar, topLogprobs };
+    const options = { ...textOptions(service, request, maxNewTokens, []), constraint, topLogprobs };
     return choicesOf(prompt, options, answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
   });
   const job = jobOf(choices, prompts, request, () =>
@@ -100,7 +100,7 @@ export async function chatJob(
   });
   const options = {
     ...textOptions(service, request, maxTokens ?? contextLength - ids.length, format.stop),
-    ...formOf(service, request, plan),
+    ...(await formOf(service, request, plan, signal)),
     ...(request.logprobs && { topLogprobs: request.top_logprobs ?? 0 }),
   };
   const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
@@ -125,13 +125,21 @@ function toolsOf({
 }
 
 /** What holds an answer to its form, and decodes it. */
-function formOf(service: Service, request: ChatRequest, plan: ChatPlan): Partial<TextOptions> {
+async function formOf(
+  service: Service,
+  request: ChatRequest,
+  plan: ChatPlan,
+  signal: AbortSignal,
+): Promise<Partial<TextOptions>> {
   const { tokenizer } = service.model;
   const ends = plan.endTokens.map((text) => tokenizer.tokenToId(text)).filter((id) => id !== null);
   const { ignore_eos: ignoresEnd = false, stop_token_ids: stopIds = [], thinking_token_budget: budget } = request;
   return {
     keptTokens: plan.keptTokens,
-    constraint: chatConstraint({ plan, content: outputGrammar(request), tokenizer, thinkingBudget: budget }),
+    constraint: await service.grammars.constraint(
+      { plan, content: outputSource(request), thinkingBudget: budget },
+      signal,
+    ),
     ...(ends.length > 0 && { stopTokens: [...(ignoresEnd ? [] : service.endTokens), ...ends, ...stopIds] }),
   };
 }
