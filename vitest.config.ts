@@ -12,7 +12,8 @@ if (existsSync(softwareGpu)) {
 process.env.KINDLING_CACHE = "off"; // tests of the cache bring their own folder
 
 export default defineConfig({
-  // "#system" and the like lead to the sources (package.json, "imports")
+  // "#system" and the like lead to the sources (package.json, "imports"); "module", which Vite adds by itself, is for
+  // bundlers: what a package has there, Node may not be able to load (@opentelemetry/api)
   ssr: { resolve: { conditions: ["kindling-source", "node", "development|production"] } },
   test: {
     include: ["src/**/*.test.ts"],

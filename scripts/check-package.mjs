@@ -24,6 +24,7 @@ const inPages = [
   "processors",
   "models",
   "generate",
+  "peft",
   "pipelines",
 ];
 let checks = 0;

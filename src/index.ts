@@ -24,6 +24,7 @@ export { printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
 export * from "./optim/index.ts";
+export * from "./peft/index.ts";
 export * from "./pipelines/index.ts";
 export * from "./processors/index.ts";
 export { Device } from "./runtime/index.ts";

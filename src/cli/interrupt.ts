@@ -15,18 +15,28 @@ export interface Interruptions {
   dispose: () => void;
 }
 
+interface InterruptOptions {
+  /** Called for SIGHUP, as servers have it: to read files again. @default it interrupts, as a closed terminal does */
+  onHangUp?: (() => void) | undefined;
+}
+
 /**
  * Turns Ctrl-C, a request to end and a closed terminal into abort signals. After the second the program has a second to
  * end by itself; then, and at a third, the system ends it.
  */
-export function abortOnInterrupt(onFirst: () => void): Interruptions {
+export function abortOnInterrupt(onFirst: () => void, { onHangUp }: InterruptOptions = {}): Interruptions {
   const [first, second] = [new AbortController(), new AbortController()];
   let timer: NodeJS.Timeout | undefined;
   const dispose = () => {
     clearTimeout(timer);
     for (const name of signals) process.off(name, handler);
   };
-  const handler = (name: NodeJS.Signals) => {
+  const handler = (name: NodeJS.Signals, number?: number) => {
+    // without a number it is no signal: nobody reads the output any more (onOutputError)
+    if (name === "SIGHUP" && onHangUp && number !== undefined) {
+      onHangUp();
+      return;
+    }
     // the system ends the program; process.exit would wait for a graph that is being compiled
     const kill = () => {
       dispose();

@@ -9,7 +9,7 @@ import { findCheckpoint, finishedModel, type RunConfig, readRunConfig, removeRun
 import { inspectCommand } from "./inspect.ts";
 import { INTERRUPTED } from "./interrupt.ts";
 import { trainingOptions } from "./option-names.ts";
-import { formatBytes, formatCount } from "./terminal.ts";
+import { formatBytes, formatCount, tableOf } from "./terminal.ts";
 
 interface Entry {
   name: string;
@@ -117,17 +117,8 @@ export async function listCommand({ runs, json }: { runs: string; json?: boolean
       formatBytes(row.bytes),
       formatTime(row.changed),
     ]);
-    process.stdout.write(tableOf([["name", "kind", "parameters", "size", "changed"], ...table]));
+    process.stdout.write(tableOf([["name", "kind", "parameters", "size", "changed"], ...table], [2, 3]));
   }
-}
-
-function tableOf(rows: readonly string[][]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const line = (row: string[]) =>
-    row.map((cell, column) =>
-      column === 2 || column === 3 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]),
-    );
-  return rows.map((row) => `${line(row).join("  ").trimEnd()}\n`).join("");
 }
 
 /**

@@ -4,6 +4,7 @@ import { DataError, nearest } from "../base/index.ts";
 import { Generator, type GeneratorOptions } from "../generate/index.ts";
 import { isRemoteName, pull } from "../hub/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
+import { applyAdapter, readAdapter } from "../peft/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { readRunConfig } from "../train/index.ts";
@@ -72,8 +73,19 @@ async function runNames(runs: string): Promise<string[]> {
   return names.filter((_, i) => areRuns[i]);
 }
 
-/** Of the generator, and of loading. */
-export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap">;
+/** Of the generator, of loading, and of adapters. */
+export interface OpenOptions extends GeneratorOptions, Pick<LoadOptions, "mmap"> {
+  /** The folder of an adapter that is applied. */
+  adapter?: string;
+  /** Adapters that texts may ask for. */
+  adapters?: readonly NamedAdapter[];
+}
+
+/** An adapter by its name, and its folder. */
+export interface NamedAdapter {
+  name: string;
+  folder: string;
+}
 
 /** Loads a model named on the command line. */
 export async function openModel(name: string, runsFolder = "runs", options: OpenOptions = {}): Promise<ServedModel> {
@@ -88,8 +100,14 @@ export function idOf(path: string): string {
 }
 
 /** Loads a model that writes. */
-export async function openModelAt(path: string, { mmap, ...options }: OpenOptions): Promise<Omit<ServedModel, "id">> {
+export async function openModelAt(
+  path: string,
+  { mmap, adapter, adapters = [], ...options }: OpenOptions,
+): Promise<Omit<ServedModel, "id">> {
   const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks", mmap });
+  if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
   const tokenizer = await Tokenizer.open(path);
-  return { generator: new Generator(model, options), tokenizer, chatTemplate: tokenizer.chatTemplate };
+  const generator = new Generator(model, options);
+  for (const { name, folder } of adapters) await generator.adapters.load(name, folder);
+  return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate };
 }

@@ -100,10 +100,21 @@ describe("what serve refuses is said of its option", () => {
     "--prefix-tokens": [["-1", /expected --prefix-tokens that is a whole number of at least 0/]],
     "--threads": [["0", /expected --threads to be an integer of at least 1/]],
     "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
+    "--api-key": [["a b", /expected an --api-key of printable ASCII/]],
+    "--keys": [["none.json", /none\.json/]],
+    "--log": [["xml", /'--log \[format\]' argument 'xml'/]],
+    "--tls-cert": [["none.pem", /expected --tls-cert and --tls-key; received --tls-cert alone/]],
+    "--tls-key": [["none.pem", /expected --tls-cert and --tls-key; received --tls-key alone/]],
+    "--drain-timeout": [["-1", /'--drain-timeout <seconds>'/]],
+    "--max-connections": [["0", /expected --max-connections from 1 to/]],
+    "--headers-timeout": [["0", /'--headers-timeout <seconds>'/]],
+    "--body-timeout": [["99999999", /'--body-timeout <seconds>' .*at most 2147483/]],
+    "--keep-alive-timeout": [["x", /'--keep-alive-timeout <seconds>'/]],
+    "--config": [["none.yaml", /none\.yaml: expected a YAML file of options/]],
     "--device": [["cup", /'--device <type>'/]],
   };
   /** Any folder is one, though none of its models is named; the others take no value. */
-  const withoutWrong = ["--runs", "--log", "--no-mmap"];
+  const withoutWrong = ["--runs", "--no-mmap", "--metrics-open", "--log-prompts", "--audit"];
 
   test("its options are all here", () => {
     const serve = createProgram().commands.find((command) => command.name() === "serve");

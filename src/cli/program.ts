@@ -4,22 +4,34 @@ import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { addBenchServe } from "./bench-serve.ts";
-import { chatCommand } from "./chat/chat.ts";
+import { addChat } from "./chat/command.ts";
 import { typed } from "./command.ts";
+import { addCompare } from "./compare.ts";
+import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
+import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
+import { addKeys } from "./keys.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
-import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
-import { commandModel } from "./serve-models.ts";
+import {
+  deviceOption,
+  dropUndefined,
+  type ModelFlags,
+  openOptionsOf,
+  samplingOf,
+  withModel,
+  withSampling,
+} from "./sampling.ts";
+import { adaptersOf, batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
+import { type CommandModel, commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -115,41 +127,26 @@ function addWriting(program: Command): void {
       model.generator.dispose();
     });
 
-  withSampling(program.command("chat").argument("<model>", MODEL))
-    .description(
-      "Talk with a model in the terminal, by its chat template; Ctrl-C stops an answer, /help shows the commands of a talk.",
-    )
-    .option("--system <text>", "how the model is to behave")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  kindling chat sotu
-  kindling chat smollm2.gguf --temperature 0.5 --system "Answer in one sentence."
-  kindling chat smollm2.gguf < questions.txt > answers.txt     # an answer to each line, no prompts
+  addChat(program);
 
-A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.`,
-    )
-    .action(async (name, o) => {
-      const sampling = samplingOf(o);
-      await useDevice(o);
-      const model = await openModel(name, o.runs, openOptionsOf(o));
-      process.exitCode = await chatCommand(model, sampling, { system: o.system });
-      model.generator.dispose();
-    });
-
-  withServing(withModel(program.command("serve").argument("<models...>", `each ${MODEL}; name=model gives it a name`)))
+  withServing(withModel(program.command("serve").argument("[models...]", `each ${MODEL}; name=model gives it a name`)))
     .description(
       "Serve models over HTTP with OpenAI's API: those that write, with a page to try them, and those of embeddings, rankings, classes and speech. The first is loaded at once, others at their first request.",
     )
     .addHelpText(
       "after",
-      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log\n  kindling serve sotu e5=models/multilingual-e5-small models/whisper-tiny --memory 4 --keep-alive 600",
+      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --keys keys.json --log json\n  kindling serve --config serve.yaml\n  kindling serve sotu e5=models/multilingual-e5-small models/whisper-tiny --memory 4 --keep-alive 600",
     )
-    .action(async (names: string[], o) => {
+    .action(async (typedNames: string[], { config }: { config?: string }, command: Command) => {
+      const file = config === undefined ? undefined : await applyConfig(command, config);
+      const names = typedNames.length > 0 ? typedNames : (file?.models ?? []);
+      if (names.length === 0) command.error("error: missing required argument 'models'");
+      const o = command.opts<ServingFlags & ModelFlags>();
       await useDevice(o);
-      const options = { ...openOptionsOf(o), ...batchingOf(o) };
-      const models = await Promise.all(names.map((name) => commandModel(name, o.runs, options)));
+      const { adapter: _, ...flags } = o; // of one model, by its name
+      const options = { ...openOptionsOf(flags), ...batchingOf(o), ...adaptersOf(o, names) };
+      const models: CommandModel[] = [];
+      for (const name of names) models.push(await commandModel(name, o.runs, options)); // one may be pulled
       await serveCommand(models, servingOf(o));
     });
 }
@@ -301,6 +298,17 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addStart, addMeasuring, addFiles, addLibrary]) add(program);
+  const parts = [
+    addTraining,
+    addWriting,
+    addKeys,
+    addStart,
+    addMeasuring,
+    addGateway,
+    addCompare,
+    addFiles,
+    addLibrary,
+  ];
+  for (const add of parts) add(program);
   return program;
 }

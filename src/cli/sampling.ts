@@ -48,10 +48,12 @@ export interface ModelFlags {
   mmap?: boolean;
   device?: DeviceType | "auto";
   threads?: number;
+  /** Of commands that sample. */
+  adapter?: string;
 }
 
-export const openOptionsOf = ({ context, cacheDtype, mmap }: ModelFlags): OpenOptions =>
-  dropUndefined({ contextLength: context, cacheDtype, mmap });
+export const openOptionsOf = ({ context, cacheDtype, mmap, adapter }: ModelFlags): OpenOptions =>
+  dropUndefined({ contextLength: context, cacheDtype, mmap, adapter });
 
 function useTokens(): never {
   throw new InvalidArgumentError("Did you mean --tokens?");
@@ -65,6 +67,7 @@ export function withSampling(command: Command): Command {
       "most tokens to make (default: the model's own limit, or 128; in a talk with a chat template what the context has room for)",
       integer,
     )
+    .option("--adapter <folder>", "a LoRA adapter, as peft saves it, that the model is run with")
     .option("--context-shift", "when the context is full, forget the older half and go on");
   for (const { flags, description, parse } of Object.values<SamplingFlag>(samplingFlags))
     command.option(flags, description, parse as (text: string, before: unknown) => unknown);

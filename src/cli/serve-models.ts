@@ -37,7 +37,8 @@ export async function commandModel(argument: string, runs: string, options: Open
   if (kind === "text-generation") {
     let opened: KindModels[typeof kind] | undefined;
     const load = async () => (opened = await openModelAt(path, options));
-    return { entry: { ...shared, kind, load }, example: () => textExample(opened) };
+    const adapters = options.adapters?.map((adapter) => adapter.name);
+    return { entry: { ...shared, kind, adapters, load }, example: () => textExample(opened) };
   }
   const load = loaders[kind];
   const entry = { ...shared, kind, load: () => load(path, { mmap }) } as ModelEntry;

@@ -1,19 +1,17 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { OptionError } from "../base/index.ts";
 import { type ServeOptions, serve } from "../serve/index.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
+import type { NamedAdapter, OpenOptions } from "./models.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import type { CommandModel } from "./serve-models.ts";
-
-/** Timers count milliseconds in 31 bits: 24 days. */
-const LONGEST_SECONDS = 2_147_483;
-
-function milliseconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0)) throw new InvalidArgumentError("it is not a number of seconds above 0.");
-  if (seconds > LONGEST_SECONDS)
-    throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
-  return Math.ceil(seconds * 1000);
-}
+import {
+  LONGEST_SECONDS,
+  milliseconds,
+  type OperationFlags,
+  operationsOf,
+  withOperations,
+} from "./serve-operations.ts";
 
 /** How long an idle model stays, as for Ollama: negative for ever. */
 function keepAlive(text: string): number | undefined {
@@ -29,8 +27,15 @@ function gibibytes(text: string): number {
   return Math.ceil(size * 2 ** 30);
 }
 
+function namedAdapter(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
+  const at = text.indexOf("=");
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError("it is not name=folder.");
+  return [...before, { name: text.slice(0, at), folder: text.slice(at + 1) }];
+}
+
 /** Options of a server that many may reach. */
 export function withServing(command: Command): Command {
+  withOperations(command);
   return command
     .option("--port <n>", "port; 0 takes a free one", integer, 8080)
     .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
@@ -50,6 +55,7 @@ export function withServing(command: Command): Command {
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
     .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
+    .option("--data <folder>", "where files and batches are kept (default: none, and their endpoints answer 501)")
     .option(
       "--memory <GiB>",
       "most memory of the weights of all loaded models; idle ones go to make room (default: no limit)",
@@ -60,7 +66,17 @@ export function withServing(command: Command): Command {
       "how long a model stays that nobody uses; 0 ends it at once, a negative number never (default: never)",
       keepAlive,
     )
-    .option("--log", "write a line for each request to standard error");
+    .option(
+      "--adapter <name=folder>",
+      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name (repeatable)",
+      namedAdapter,
+    )
+    .option(
+      "--max-adapters <n>",
+      "adapters that are used at the same time (default: those of --adapter, or 4)",
+      integer,
+    )
+    .option("--adapter-folder <folder>", "let clients load adapters below this folder, by vLLM's API (default: none)");
 }
 
 /** Prompts of chats begin with all that was said before. */
@@ -73,8 +89,27 @@ export const batchingOf = ({ maxSequences, cacheTokens, prefixTokens = PREFIX_TO
   prefixTokens,
 });
 
+const MAX_ADAPTERS = 4;
+
+/**
+ * Of the adapters of the one model that is served.
+ * @throws OptionError with several: which one they change is not said
+ */
+export function adaptersOf(
+  { adapter: adapters, maxAdapters, adapterFolder }: ServingFlags,
+  models: readonly string[],
+): Pick<OpenOptions, "adapters" | "maxAdapters"> {
+  if (!adapters && maxAdapters === undefined && adapterFolder === undefined) return {};
+  if (models.length === 1) return { adapters, maxAdapters: maxAdapters ?? adapters?.length ?? MAX_ADAPTERS };
+  const fix = "serve the model with adapters by a server of its own";
+  throw new OptionError({ where: "serve", expected: "one model with adapters", received: models.join(", "), fix });
+}
+
 /** What `withServing` has read. */
-export interface ServingFlags {
+export interface ServingFlags extends OperationFlags {
+  adapter?: NamedAdapter[];
+  maxAdapters?: number;
+  adapterFolder?: string;
   maxSequences?: number;
   cacheTokens?: number;
   prefixTokens?: number;
@@ -85,9 +120,9 @@ export interface ServingFlags {
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
+  data?: string;
   memory?: number;
   keepAlive?: number;
-  log?: boolean;
 }
 
 export function servingOf({
@@ -98,11 +133,14 @@ export function servingOf({
   maxQueue,
   queueTimeout,
   timeout,
+  data,
   memory,
   keepAlive,
-  log,
+  adapterFolder,
+  ...operations
 }: ServingFlags): ServeOptions {
   return {
+    ...operationsOf(operations),
     port,
     host,
     allowedHosts,
@@ -110,26 +148,46 @@ export function servingOf({
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
+    dataFolder: data,
     memoryBytes: memory,
     keepAliveMs: keepAlive,
-    ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
+    adapterFolder,
   };
 }
 
-/** `kindling serve`: serves until Ctrl-C. */
+/** So soon a server that has nothing under way has ended. */
+const SILENT_MS = 300;
+
+/**
+ * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
+ * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
+ */
 export async function serveCommand(models: readonly CommandModel[], options: ServeOptions): Promise<void> {
   const server = await serve(
     models.map(({ entry }) => entry),
     options,
   );
-  const interrupted = new Promise<void>((resolve) => abortOnInterrupt(resolve)); // before it is said that Ctrl-C ends
+  const isReloadable = options.keysFile !== undefined || options.tlsCert !== undefined;
+  const interrupted = new Promise<void>((resolve) => {
+    // before it is said that Ctrl-C ends
+    const { cancelSignal } = abortOnInterrupt(resolve, { onHangUp: isReloadable ? server.reload : undefined });
+    cancelSignal.addEventListener("abort", () => {
+      process.exitCode = INTERRUPTED;
+      void server.close({ now: true });
+    });
+  });
   process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
   const page = models.some(({ entry }) => entry.kind === "text-generation")
     ? "open the page in a browser, or:"
     : "try:";
   process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models)}\n  Ctrl-C ends.\n`);
   await interrupted;
+  const timer = setTimeout(
+    () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
+    SILENT_MS,
+  );
   await server.close();
+  clearTimeout(timer);
 }
 
 /** A command to try. A model that is not the only one is named. */

@@ -99,3 +99,13 @@ export function drawCurve(
   const axis = `${" ".repeat(LABEL_COLUMNS)}${first}${" ".repeat(Math.max(1, width - first.length - last.length))}${last}`;
   return `${plot(values, { height, format: (x) => x.toFixed(3).padStart(8) })}\n${axis}`;
 }
+
+/** Rows whose columns stand below one another; those of numbers by their right. */
+export function tableOf(rows: readonly string[][], numberColumns: readonly number[] = []): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const line = (row: string[]) =>
+    row.map((cell, column) =>
+      numberColumns.includes(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column]),
+    );
+  return rows.map((row) => `${line(row).join("  ").trimEnd()}\n`).join("");
+}

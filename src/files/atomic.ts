@@ -9,14 +9,15 @@ export type Content = string | Uint8Array | readonly Uint8Array[];
 /**
  * Writes a file so that it holds either its old or its new content whenever the program or the machine stops: into a
  * temporary file beside it, synced to disk, then renamed. Makes the folder if it is missing.
+ * @param options.mode who may do what with the file, as 0o600 for what is its owner's alone @default the system's
  * @throws WriteError when the disk is full, read-only or forbidden; the old content is then still there
  */
-export async function writeFileAtomic(path: string, content: Content): Promise<void> {
+export async function writeFileAtomic(path: string, content: Content, { mode }: { mode?: number } = {}): Promise<void> {
   const temporary = `${path}.tmp-${process.pid}`;
   await withWriteErrors(path, async () => {
     await makeFolder(dirname(path));
     try {
-      await writeSynced(temporary, content);
+      await writeSynced(temporary, content, mode);
       await rename(temporary, path);
     } catch (cause) {
       await rm(temporary, { force: true }).catch(() => {}); // the first error is the one to report
@@ -26,9 +27,10 @@ export async function writeFileAtomic(path: string, content: Content): Promise<v
   });
 }
 
-async function writeSynced(path: string, content: Content): Promise<void> {
-  const file = await open(path, "w");
+async function writeSynced(path: string, content: Content, mode: number | undefined): Promise<void> {
+  const file = await open(path, "w", mode);
   try {
+    if (mode !== undefined) await file.chmod(mode); // a file that a killed program left has its own
     const pieces =
       typeof content === "string"
         ? [new TextEncoder().encode(content)]

@@ -19,6 +19,22 @@ interface Holder {
   host: string;
 }
 
+/** What a folder is used for, in the words of the error for who comes second. */
+export interface LockUse {
+  /** What the folder should be: "a run that no other process trains". */
+  expected: string;
+  /** What the holder does: "trains in it". */
+  doing: string;
+  /** What else there is to do: "choose another --name". */
+  otherwise: string;
+}
+
+const training: LockUse = {
+  expected: "a run that no other process trains",
+  doing: "trains in it",
+  otherwise: "choose another --name",
+};
+
 /** An entry's name says all, so that there is no content that a kill could leave half written. */
 const nameOf = ({ pid, start, host }: Holder) => `${pid}-${start}@${host}`;
 
@@ -45,22 +61,25 @@ export class FolderLock {
     this.heartbeat.unref();
   }
 
-  /** @throws DataError when a process holds it; WriteError when the place of the folder cannot be written */
-  static async acquire(folder: string): Promise<FolderLock> {
+  /**
+   * @param use @default training
+   * @throws DataError when a process holds it; WriteError when the place of the folder cannot be written
+   */
+  static async acquire(folder: string, use: LockUse = training): Promise<FolderLock> {
     const path = `${await realpath(folder).catch(() => folder)}.lock`;
     const self: Holder = { pid: process.pid, start: startOfThisProcess(), host: hostname().replace(/[^\w.-]/g, "") };
     const entry = join(path, nameOf(self));
     let living: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const isNew = await withWriteErrors(folder, () => createEntry(path, entry));
-      if (!isNew) throw heldBy("this process", folder, path);
+      if (!isNew) throw heldBy("this process", { folder, path, use });
       living = await livingHolder(path, self, entry);
       if (!living) return new FolderLock(path, entry);
       await remove(path, entry);
       // both of two that came at once have stepped back
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * (1 + Math.random())));
     }
-    throw heldBy(living as string, folder, path);
+    throw heldBy(living as string, { folder, path, use });
   }
 
   /** Lets others in: takes away the entry of this process. */
@@ -119,11 +138,11 @@ async function isAlive(
   return lastSign !== undefined && (await stat(entry)).mtimeMs - lastSign.mtimeMs < SILENCE_MS;
 }
 
-function heldBy(holder: string, folder: string, path: string): DataError {
+function heldBy(holder: string, { folder, path, use }: { folder: string; path: string; use: LockUse }): DataError {
   return new DataError({
     where: folder,
-    expected: "a run that no other process trains",
-    received: `${holder}, which trains in it`,
-    fix: `wait until it ends, or choose another --name (the lock is ${path})`,
+    expected: use.expected,
+    received: `${holder}, which ${use.doing}`,
+    fix: `wait until it ends, or ${use.otherwise} (the lock is ${path})`,
   });
 }

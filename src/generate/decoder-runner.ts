@@ -1,7 +1,6 @@
 import { type CompiledFunction, type CompileFunctionOptions, compile, type Tensor, tensor } from "../tensor/index.ts";
 import { type CachedDecoder, lastLogits, rowsOf } from "./decoder-step.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
-import { ModelStructure } from "./model-structure.ts";
 
 /** ids [R, T]; lengths [R] and total [1], see RoomCache; parents [R]; and what the decoder looks at. */
 type StepInputs<Context> = [
@@ -38,13 +37,23 @@ export class DecoderRunner<Context> {
   readonly rows: number;
   readonly cache: DeviceCache;
   private readonly decoder: CachedDecoder<Context>;
+  private layout: number | undefined;
   private steps: { exactLength: Step<Context>; anyLength: Step<Context> };
 
   constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
     this.cache = new DeviceCache(decoder.cacheShape, options);
     this.rows = this.cache.rows;
     this.decoder = decoder;
+    this.layout = decoder.layout?.();
     this.steps = this.compileSteps();
+  }
+
+  /** Before each run. What is in the cache stays good. */
+  private noticeLayout(): void {
+    const layout = this.decoder.layout?.();
+    if (layout === this.layout) return;
+    this.layout = layout;
+    this.retrace();
   }
 
   private compileSteps(): { exactLength: Step<Context>; anyLength: Step<Context> } {
@@ -83,6 +92,7 @@ export class DecoderRunner<Context> {
     const ends = starts.map((start) => start + count);
     const total = Math.max(...ends);
     await this.cache.reserve(total);
+    this.noticeLayout();
     const { anyLength, exactLength } = this.steps;
     const step = (isAnyLength ? anyLength : exactLength).withSignal(signal) as (
       ...inputs: StepInputs<Context>
@@ -128,49 +138,6 @@ export class DecoderRunner<Context> {
   dispose(): void {
     this.disposeSteps();
     this.cache.dispose();
-  }
-}
-
-/** Runners of a decoder by their rows: the one for a single text, and one for several. */
-export class DecoderRunners<Context> {
-  /** Of one row. */
-  readonly single: DecoderRunner<Context>;
-  /** Kept for the next call with as many rows. */
-  private several: DecoderRunner<Context> | undefined;
-  private readonly decoder: CachedDecoder<Context>;
-  private readonly options: DeviceCacheOptions;
-  private readonly structure: ModelStructure;
-
-  constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
-    this.decoder = decoder;
-    this.options = options;
-    this.structure = new ModelStructure(decoder.model);
-    this.single = new DecoderRunner(decoder, options);
-  }
-
-  /**
-   * Looks, before texts begin, whether parts of the model were exchanged since the last; its graphs are made anew then,
-   * and nothing in the caches is good.
-   */
-  noticeExchanges(): boolean {
-    if (!this.structure.hasChanged()) return false;
-    this.single.retrace();
-    this.several?.retrace();
-    return true;
-  }
-
-  /** The runner of so many rows. The one of several rows that was there is disposed of when it has others. */
-  of(rows: number): DecoderRunner<Context> {
-    if (rows === 1) return this.single;
-    if (this.several?.rows === rows) return this.several;
-    this.several?.dispose();
-    this.several = new DecoderRunner(this.decoder, { ...this.options, rows });
-    return this.several;
-  }
-
-  dispose(): void {
-    this.single.dispose();
-    this.several?.dispose();
   }
 }
 

@@ -7,6 +7,10 @@ export interface CachedDecoder<Context> {
   readonly cacheShape: CacheShape;
   /** ids: i32 [R, T] of R texts -> states [R, T, D] */
   hidden(ids: Tensor<"i32">, cache: KeyValueCache, context: Context): Tensor<"f32">;
+  /** Traces a run in what its context says of the layers. @default as it is */
+  within?<T>(context: Context, trace: () => T): T;
+  /** Another number when runs are to be traced anew. @default never */
+  layout?(): number;
   /** states: [R, D] -> [R, V] */
   logits(states: Tensor<"f32">): Tensor<"f32">;
 }
@@ -18,9 +22,12 @@ export function lastLogits<Context>(
   cache: KeyValueCache,
   context: Context,
 ): Tensor<"f32"> {
-  const states = decoder.hidden(ids, cache, context);
-  const last = slice(flip(states, [1]), { axis: 1, start: 0, end: 1 }); // [R, 1, D]
-  return decoder.logits(reshape(last, [last.shape[0], last.shape[2]]));
+  const trace = () => {
+    const states = decoder.hidden(ids, cache, context);
+    const last = slice(flip(states, [1]), { axis: 1, start: 0, end: 1 }); // [R, 1, D]
+    return decoder.logits(reshape(last, [last.shape[0], last.shape[2]]));
+  };
+  return decoder.within ? decoder.within(context, trace) : trace();
 }
 
 /** The logits after each new token of one text, over a cache that is open. ids: i32 [1, T] -> [T, V] */
@@ -30,8 +37,11 @@ export function allLogits<Context>(
   cache: KeyValueCache,
   context: Context,
 ): Tensor<"f32"> {
-  const states = decoder.hidden(ids, cache, context);
-  return decoder.logits(reshape(states, [states.shape[1], states.shape[2]]));
+  const trace = () => {
+    const states = decoder.hidden(ids, cache, context);
+    return decoder.logits(reshape(states, [states.shape[1], states.shape[2]]));
+  };
+  return decoder.within ? decoder.within(context, trace) : trace();
 }
 
 /** The rows of logits that were read together, [R, V]. */

@@ -1,10 +1,8 @@
 import type { DType } from "../base/index.ts";
 import type { EncoderDecoder } from "../models/index.ts";
 import type { KeysAndValues } from "../nn/index.ts";
-import { broadcastTo, type CompiledFunction, compile, concat, ones, type Tensor, zeros } from "../tensor/index.ts";
-import type { DecoderRunner } from "./decoder-runner.ts";
+import { broadcastTo, concat, ones, type Tensor, zeros } from "../tensor/index.ts";
 import type { CachedDecoder } from "./decoder-step.ts";
-import type { RowToken, TextRows } from "./write-texts.ts";
 
 /** What a decoder looks at: keys and values of each layer, [R, S, H Dh], and which count, bool [R, S]; null for all. */
 export interface SourceContext {
@@ -31,12 +29,63 @@ export class EncodedSource {
     return { keysAndValues: this.keysAndValues, mask: this.mask };
   }
 
+  /** Places that the encoder gave, padding among them: S. */
+  get length(): number {
+    return this.keysAndValues[0].k.size(1);
+  }
+
+  /** How many of the first places count. */
+  get countedLength(): number {
+    return this.inputIds?.length ?? this.length;
+  }
+
   /** Frees the keys and values on the device; no text can be written of this source afterwards. */
   dispose(): void {
     for (const { k, v } of this.keysAndValues) {
       k.dispose();
       v.dispose();
     }
+  }
+}
+
+/**
+ * What one text is written of: the encoder reads it when the text begins, unless it was read before. What the encoder
+ * gave is kept as long as the text has a place in the cache.
+ */
+export class SequenceSource {
+  /** What reading it costs, in tokens of a prompt. */
+  readonly tokens: number;
+  private readonly run: (signal: AbortSignal | undefined) => Promise<EncodedSource>;
+  private readonly lent: EncodedSource | undefined;
+  private current: EncodedSource | undefined;
+
+  /** @param lent what was read before, which others dispose of */
+  constructor(
+    tokens: number,
+    run: (signal: AbortSignal | undefined) => Promise<EncodedSource>,
+    lent: EncodedSource | undefined,
+  ) {
+    this.tokens = tokens;
+    this.run = run;
+    this.lent = lent;
+  }
+
+  /** What the encoder gave; undefined before it was run. */
+  get encoded(): EncodedSource | undefined {
+    return this.lent ?? this.current;
+  }
+
+  /** Runs the encoder, unless it was. */
+  async read(signal: AbortSignal | undefined): Promise<EncodedSource> {
+    if (this.lent) return this.lent;
+    this.current ??= await this.run(signal);
+    return this.current;
+  }
+
+  /** Frees what the encoder gave; it is read again when it is needed again. */
+  forget(): void {
+    this.current?.dispose();
+    this.current = undefined;
   }
 }
 
@@ -60,7 +109,7 @@ export const sourceDecoder = (model: EncoderDecoder): CachedDecoder<SourceContex
 /**
  * Sources of one row, of any lengths, as one with a row for each: the shorter ones are filled up with what is hidden.
  */
-function stackSources(sources: readonly SourceContext[]): SourceContext {
+export function stackSources(sources: readonly SourceContext[]): SourceContext {
   const lengths = sources.map(({ keysAndValues: [{ k }] }) => k.size(1));
   const longest = Math.max(...lengths);
   const filled = <D extends DType>(x: Tensor<D>): Tensor<D> => {
@@ -78,68 +127,4 @@ function stackSources(sources: readonly SourceContext[]): SourceContext {
     return { k: all("k"), v: all("v") };
   });
   return { keysAndValues: layers, mask: isWhole ? null : concat(masks, 0) };
-}
-
-/**
- * The texts of one call, each of its source. With one text the cache of `first` is its cache; with several it is where
- * each text begins, and `runner` has a row for each.
- */
-export class SourceTexts implements TextRows {
-  private readonly sources: readonly EncodedSource[];
-  private readonly texts: readonly { start: readonly number[] }[];
-  private readonly first: DecoderRunner<SourceContext>;
-  private readonly runner: DecoderRunner<SourceContext>;
-  private readonly signal: AbortSignal | undefined;
-  /** Positions that are filled in each row. */
-  private readonly lengths: number[];
-  /** The sources as rows of one. */
-  private all: SourceContext | undefined;
-  private readonly stack: CompiledFunction<[readonly SourceContext[]], SourceContext>;
-
-  /** @param texts the tokens that each begins with */
-  constructor(
-    sources: readonly EncodedSource[],
-    texts: readonly { start: readonly number[] }[],
-    [first, runner]: readonly [DecoderRunner<SourceContext>, DecoderRunner<SourceContext>],
-    signal: AbortSignal | undefined,
-  ) {
-    this.sources = sources;
-    this.texts = texts;
-    this.first = first;
-    this.runner = runner;
-    this.signal = signal;
-    this.lengths = sources.map(() => 0);
-    this.stack = compile(stackSources as never) as typeof this.stack;
-  }
-
-  async begin(row: number): Promise<Float32Array> {
-    const { first, runner, signal } = this;
-    const { start: ids } = this.texts[row];
-    const [logits] = await first.run({ tokens: [ids], starts: [0], context: this.sources[row].context, signal });
-    if (runner !== first) await runner.cache.copyInto(row, first.cache);
-    this.lengths[row] = ids.length;
-    return logits;
-  }
-
-  async advance(tokens: readonly RowToken[]): Promise<Float32Array[]> {
-    const logits = await this.runner.runOne(tokens, this.lengths, await this.context(), this.signal);
-    for (const { row } of tokens) this.lengths[row]++;
-    return logits;
-  }
-
-  private async context(): Promise<SourceContext> {
-    const { sources } = this;
-    if (sources.length === 1) return sources[0].context;
-    this.all ??= await this.stack(sources.map(({ context }) => context) as never);
-    return this.all;
-  }
-
-  dispose(): void {
-    for (const { k, v } of this.all?.keysAndValues ?? []) {
-      k.dispose();
-      v.dispose();
-    }
-    this.all?.mask?.dispose();
-    this.stack.dispose();
-  }
 }

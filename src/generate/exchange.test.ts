@@ -29,6 +29,10 @@ class Adapter extends Projection {
     this.b = new Parameter([outFeatures, 2], normal(key.fold(1), [outFeatures, 2]));
   }
 
+  matrix(): Tensor<"f32"> {
+    return add(this.base.matrix(), matmul(this.b.value, this.a.value));
+  }
+
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     const inner = matmul(x, this.a, { transposeB: true }); // [..., 2]
     return add(this.base.forward(x), matmul(inner, this.b, { transposeB: true }));

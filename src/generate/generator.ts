@@ -1,21 +1,41 @@
-import { checkOptions, DataError, merged, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
-import type { EmbeddedPrompt } from "./cached-text.ts";
+import { GeneratorAdapters } from "./adapters.ts";
+import type { BeamText } from "./beams/index.ts";
+import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
 import { CausalRows } from "./engine/causal-rows.ts";
 import { CausalSlots } from "./engine/causal-slots.ts";
 import { Engine, type EngineLoad } from "./engine/engine.ts";
-import { type ContextLimits, roomOfEmbedded, type Sequence, type SequenceOptions } from "./engine/sequence.ts";
-import { generationSettingNames } from "./generation-config.ts";
+import {
+  type ContextLimits,
+  requirePlace,
+  roomOfEmbedded,
+  type Sequence,
+  type SequenceOptions,
+} from "./engine/sequence.ts";
+import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
+import type { FinishReason } from "./finish-reason.ts";
+import type { TokenLogprobs } from "./log-probabilities.ts";
+import { pickOptionNames, placeNames, rowOptionNames } from "./pick-option-names.ts";
+import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
+import { SearchGenerator, type SearchOptions } from "./search-generator.ts";
 import { proposerOf, type SpeculationOptions, speculationNames, withoutSpeculation } from "./speculation/index.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
-import type { FinishReason, RowToken } from "./write-texts.ts";
+
+/** Who goes first where texts wait for one another. */
+export interface PlaceOptions {
+  /** Texts of a higher one go first, and take the place of others where there is none. @default 0 */
+  priority?: number;
+  /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
+  group?: string;
+}
 
 /** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
-export interface GenerateOptions extends Omit<PickOptions, "times">, SpeculationOptions {
+export interface GenerateOptions extends Omit<PickOptions, "times">, PlaceOptions, SpeculationOptions {
   /**
    * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
    * false
@@ -23,27 +43,9 @@ export interface GenerateOptions extends Omit<PickOptions, "times">, Speculation
   contextShift?: boolean;
   /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
-  /** Texts of a higher one go first, and take the place of others where there is none. @default 0 */
-  priority?: number;
-  /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
-  group?: string;
+  /** The name of the adapter that it is written with; see `Generator.adapters`. @default none */
+  adapter?: string;
 }
-
-export const pickOptionNames = [
-  ...generationSettingNames,
-  "seed",
-  "stopTokens",
-  "onLogits",
-  "processors",
-  "warpers",
-  "topLogprobs",
-  "onLogprobs",
-  "constraint",
-  "signal",
-] as const;
-/** Those of one of several texts: they are written, and ended, together. */
-export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
-const placeNames = ["priority", "group"] as const;
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -76,6 +78,13 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
    * read them again. What the places hold is used in any case. @default 0
    */
   prefixTokens?: number;
+  /**
+   * Adapters that texts written at the same time may have; see `Generator.adapters`. A step of several texts with
+   * different ones reads so many, whether they are loaded or not. @default 0
+   */
+  maxAdapters?: number;
+  /** Largest rank of an adapter. Memory follows the adapters, not this. @default 64 */
+  maxAdapterRank?: number;
 }
 
 const sizes = {
@@ -84,6 +93,8 @@ const sizes = {
   maxSequences: { least: 1, most: 4096, otherwise: 16 },
   cacheTokens: { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: Number.POSITIVE_INFINITY },
   prefixTokens: { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 },
+  maxAdapters: { least: 0, most: 1024, otherwise: 0 },
+  maxAdapterRank: { least: 1, most: 4096, otherwise: 64 },
 } as const;
 
 /**
@@ -97,8 +108,12 @@ export class Generator {
   readonly contextLength: number;
   /** Most texts that are written at the same time. */
   readonly maxSequences: number;
+  /** Adapters that texts may be written with, each with its own: loaded and unloaded while others are written. */
+  readonly adapters: GeneratorAdapters;
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
+  private readonly scorer: PromptScorer;
+  private readonly searches: SearchGenerator;
 
   /** @throws OptionError for a context longer than the model's, and for unknown options */
   constructor(model: CausalLM, options: GeneratorOptions = {}) {
@@ -137,7 +152,12 @@ export class Generator {
     this.contextLength = contextLength;
     this.maxSequences = counts.maxSequences;
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
-    const cache = { ...counts, contextLength, cacheDtype, initialRoom };
+    this.adapters = new GeneratorAdapters(model, counts.maxAdapters, counts.maxAdapterRank);
+    const { pool: adapters } = this.adapters;
+    const cache = { ...counts, adapters, contextLength, cacheDtype, initialRoom };
+    this.scorer = new PromptScorer(model, { ...counts, cacheDtype, initialRoom, maxLength: contextLength });
+    const { prefillTokens } = counts;
+    this.searches = new SearchGenerator(model, { contextLength, prefillTokens, cacheDtype, initialRoom });
     this.engine = new Engine({
       ...counts,
       limits: this.limits,
@@ -145,7 +165,7 @@ export class Generator {
         const device = defaultDevice();
         return (await device.sharesMemory)
           ? new CausalSlots(model, { ...cache, device })
-          : new CausalRows(model, cache);
+          : new CausalRows(model, { ...cache, maxLength: contextLength });
       },
     });
   }
@@ -158,7 +178,9 @@ export class Generator {
   /**
    * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is
    * full. It is written when tokens are asked for, beside the texts of other calls; one of which no token is asked for
-   * a second gives its place to others, and goes on later, unless it has an `embedded` prompt.
+   * a second gives its place to others, and goes on later, unless it has an `embedded` prompt. What looks at several
+   * texts to write one (`numBeams`, `penaltyAlpha`) is left to a `SearchGenerator`: searches run beside other texts,
+   * one after another, and those of beams give their tokens at the end.
    * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or
    *   an id outside the vocabulary; OptionError for wrong options
    */
@@ -167,9 +189,17 @@ export class Generator {
     options: GenerateOptions = {},
     embedded?: EmbeddedPrompt,
   ): AsyncGenerator<number, FinishReason, void> {
-    checkOptions("generate", options, [...pickOptionNames, ...placeNames, ...speculationNames, "contextShift"]);
+    checkOptions("generate", options, [
+      ...pickOptionNames,
+      ...placeNames,
+      ...speculationNames,
+      "contextShift",
+      "adapter",
+    ]);
     const { signal, ...settings } = options;
-    return yield* tokensOf(this.engine.add({ ...this.planOf({ ids: prompt, embedded, ...settings }), signal }));
+    const batch = [{ ids: prompt, embedded, ...settings }];
+    const [text] = this.textsOf(batch, signal);
+    return yield* text.tokens;
   }
 
   /**
@@ -182,33 +212,71 @@ export class Generator {
     prompts: readonly BatchPrompt[],
     { signal }: Pick<GenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
-    const plans = prompts.map((prompt) => this.planOf(prompt));
-    const sequences = plans.map((plan) => this.engine.add({ ...plan, signal }));
-    const tokens = merged(sequences.map(tokensOf));
+    const texts = this.textsOf(prompts, signal);
     try {
-      for (;;) {
-        const next = await tokens.next();
-        if (next.done) return next.value;
-        yield { row: next.value.index, id: next.value.value };
-      }
+      return yield* rowTokensOf(texts.map(({ tokens }) => tokens));
     } finally {
-      for (const sequence of sequences) sequence.abandon();
+      for (const { sequence } of texts) sequence?.abandon();
     }
+  }
+
+  /** How texts come into being: all are looked at before any is begun. */
+  private textsOf(prompts: readonly BatchPrompt[], signal: AbortSignal | undefined): WrittenText[] {
+    const plans = prompts.map((prompt) => this.planOf(prompt));
+    return plans.map((plan, i) => {
+      if (isSearch(plan.picker))
+        return { tokens: this.searches.generate(plan.prompt, searchOptions(prompts[i], signal)) };
+      const sequence = this.begin(plan, prompts[i], signal);
+      return { sequence, tokens: tokensOf(sequence) };
+    });
+  }
+
+  /** A text that the engine writes by a plan. @param adapter the name of the one that it has */
+  private begin(plan: SequenceOptions, { adapter: name }: BatchPrompt, signal: AbortSignal | undefined): Sequence {
+    const { adapter, end: onEnd } = name === undefined ? {} : this.adapters.begin(name);
+    return this.engine.add({ ...plan, signal, adapter, onEnd });
+  }
+
+  /**
+   * Writes the best texts of a beam search, `numReturnSequences` of them, the best first.
+   * @throws as `generate`; OptionError without `numBeams`
+   */
+  async generateSequences(prompt: readonly number[], options: SearchOptions = {}): Promise<readonly BeamText[]> {
+    return this.searches.generateSequences(prompt, options);
+  }
+
+  /**
+   * How probable each token of a text is after those before it, in nats, before any setting; NaN for the first. Texts
+   * that are being written get their tokens in between; calls wait for one another.
+   * @throws ContextLengthError for a text longer than the context; DataError for an empty one or an id outside the
+   *   vocabulary; OptionError for wrong options; the signal's reason
+   */
+  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<TokenLogprobs[]> {
+    checkOptions("score", options, ["topLogprobs", "signal"]);
+    const { topLogprobs = 0 } = options;
+    requireNumbers("score", { topLogprobs }, { topLogprobs: numberRules.wholeNumber });
+    this.checkPrompt(ids);
+    const { contextLength } = this;
+    if (ids.length > contextLength) throw new ContextLengthError({ promptTokens: ids.length, contextLength });
+    return this.scorer.score(ids, options);
   }
 
   /** How a text is written. @throws as `generate` */
   private planOf(prompt: BatchPrompt): SequenceOptions {
-    const { ids, embedded, contextShift = false, priority, group, ...others } = prompt;
+    const { ids, embedded, contextShift = false, priority, group, adapter, ...others } = prompt;
     const settings = withoutSpeculation(others);
     checkOptions("generate", settings, rowOptionNames);
-    requireOptionTypes({ priority, group });
+    if (adapter !== undefined) this.adapters.require(adapter);
+    requirePlace({ priority, group });
     this.checkPrompt(ids);
     const room = roomOfEmbedded(this.limits);
     if (embedded && ids.length > room) throw new ContextLengthError({ promptTokens: ids.length, contextLength: room });
-    const picker = new TokenPicker(this.model, ids, ids, settings);
+    const picker = new TokenPicker(this.model, ids, ids, settings, { hasBeams: true, hasContrastive: true });
+    const proposer = proposerOf(others, this);
+    if (isSearch(picker)) requireSearchable({ embedded, contextShift, proposer, adapter });
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
-    return { prompt: ids, picker, embedded, proposer: proposerOf(others, this), priority, group };
+    return { prompt: ids, picker, embedded, proposer, priority, group };
   }
 
   private checkPrompt(prompt: readonly number[]): void {
@@ -225,38 +293,41 @@ export class Generator {
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.engine.dispose();
+    void this.engine.idle().then(() => this.adapters.pool?.dispose());
+    this.scorer.dispose();
+    this.searches.dispose();
   }
 }
 
-function requireOptionTypes({ priority = 0, group = "" }: Pick<GenerateOptions, "priority" | "group">): void {
-  const require = (isFine: boolean, expected: string, received: unknown) => {
-    if (!isFine)
-      throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
+/** A text that is being written; a search has no sequence. */
+interface WrittenText {
+  tokens: AsyncGenerator<number, FinishReason, void>;
+  sequence?: Sequence;
+}
+
+const isSearch = ({ beams, contrastive }: TokenPicker): boolean => beams !== undefined || contrastive !== undefined;
+
+/** @throws OptionError for what a search cannot be combined with */
+function requireSearchable({ embedded, contextShift, proposer, adapter }: Record<string, unknown>): void {
+  const names = {
+    "an embedded prompt": embedded,
+    contextShift,
+    "proposals of tokens": proposer,
+    "an adapter": adapter,
   };
-  require(Number.isFinite(priority), "priority to be a number", priority);
-  require(typeof group === "string", "group to be a text", group);
+  const received = Object.keys(names)
+    .filter((name) => names[name as keyof typeof names])
+    .join(", ");
+  if (received === "") return;
+  const expected = "token by token, or a search (numBeams, penaltyAlpha) of ids within the context";
+  const fix = "leave it out, or give numBeams: 1 and no penaltyAlpha";
+  throw new OptionError({ where: "generate", expected, received, fix });
 }
 
-/** Texts whose readers were dropped in the middle. */
-const dropped = new FinalizationRegistry<Sequence>((sequence) => sequence.abandon());
-
-/** The tokens of a sequence, which ends when nobody asks any more. */
-function tokensOf(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
-  const tokens = writtenTokens(sequence);
-  dropped.register(tokens, sequence);
-  return tokens;
-}
-
-async function* writtenTokens(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
-  try {
-    for (;;) {
-      const event = await sequence.next();
-      if ("reason" in event) return event.reason;
-      yield event.id;
-    }
-  } finally {
-    sequence.abandon();
-  }
+/** Searches come in their order, whoever asks. */
+function searchOptions(prompt: BatchPrompt, signal: AbortSignal | undefined): SearchOptions {
+  const { ids: _, embedded: __, contextShift: ___, priority: ____, group: _____, ...settings } = prompt;
+  return { ...withoutSpeculation(settings), signal };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
+export { GeneratorAdapters, type LoadAdapterOptions, type LoadedAdapter } from "./adapters.ts";
 export {
   type BeamRunner,
   type BeamSettings,
@@ -11,7 +12,7 @@ export {
   searchBeams,
   searchContrastive,
 } from "./beams/index.ts";
-export type { EmbeddedPrompt } from "./cached-text.ts";
+export type { EmbeddedPrompt } from "./causal-decoder.ts";
 export {
   addEvent,
   type CallGrammar,
@@ -56,6 +57,8 @@ export {
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
 export type { EngineLoad } from "./engine/engine.ts";
+export type { RowToken } from "./engine/sequence-tokens.ts";
+export type { FinishReason } from "./finish-reason.ts";
 export {
   type FollowedSettings,
   type GenerationSettings,
@@ -101,6 +104,7 @@ export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
 export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export type { PenaltySettings } from "./penalty-settings.ts";
+export { type PerplexityOptions, perplexity } from "./perplexity.ts";
 export {
   type GenerationRules,
   type LogitsProcessor,
@@ -108,6 +112,7 @@ export {
   processorsOf,
   type TimeRule,
 } from "./processors/index.ts";
+export type { ScoreOptions } from "./prompt-scorer.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
 export { SearchGenerator, type SearchGeneratorOptions, type SearchOptions } from "./search-generator.ts";
 export type { BuiltWays, SearchSettings } from "./search-settings.ts";
@@ -131,4 +136,3 @@ export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { generateText, type TextOptions, type TextPiece } from "./text.ts";
 export { type AnswerLimit, type PickedModel, type PickOptions, TokenPicker } from "./token-picker.ts";
 export { Candidates, type LogitsWarper, type SamplingLimits, warpersOf } from "./warpers/index.ts";
-export type { FinishReason, RowToken } from "./write-texts.ts";

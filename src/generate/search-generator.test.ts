@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type CausalLM, fromPretrained } from "../models/index.ts";
-import { SearchGenerator } from "./index.ts";
+import { Generator, SearchGenerator } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
 const families = ["gpt2/a", ...readdirSync(`${golden}decoders`).map((name) => `decoders/${name}`)];
@@ -91,4 +91,35 @@ test("what cannot be searched", async () => {
   );
   generator.dispose();
   model.dispose();
+});
+
+test("Generator searches too, beside texts that it writes token by token", async () => {
+  const model = await opened("decoders/llama");
+  const [generator, searches] = [new Generator(model), new SearchGenerator(model)];
+  const settings = { maxNewTokens: 6, stopTokens: [], temperature: 0 };
+  const collect = async (stream: AsyncIterable<number>) => {
+    const ids: number[] = [];
+    for await (const id of stream) ids.push(id);
+    return ids;
+  };
+  const prompt = [3, 9, 6];
+  const ways = [{ numBeams: 3 }, { penaltyAlpha: 0.5, topK: 3 }, {}];
+  const expected = [
+    await collect(searches.generate(prompt, { ...settings, ...ways[0] })),
+    await collect(searches.generate(prompt, { ...settings, ...ways[1] })),
+    await collect(generator.generate(prompt, settings)),
+  ];
+  const together = ways.map((way) => collect(generator.generate(prompt, { ...settings, ...way, group: "a" })));
+  expect(await Promise.all(together)).toEqual(expected);
+  const rows: number[][] = [[], [], []];
+  for await (const { row, id } of generator.generateBatch(ways.map((way) => ({ ids: prompt, ...settings, ...way }))))
+    rows[row].push(id);
+  expect(rows).toEqual(expected);
+  const texts = await generator.generateSequences(prompt, { ...settings, numBeams: 3, numReturnSequences: 2 });
+  expect(texts.map(({ ids }) => ids)[0]).toEqual(expected[0]);
+  const wrong = (options: object) => generator.generate(prompt, { ...settings, numBeams: 2, ...options }).next();
+  await expect(wrong({ contextShift: true })).rejects.toThrow(/received contextShift/);
+  await expect(wrong({ promptLookupNumTokens: 3 })).rejects.toThrow(/received proposals of tokens/);
+  await expect(wrong({ topLogprobs: 1 })).rejects.toThrow(/numBeams: expected 1/);
+  for (const each of [generator, searches, model]) each.dispose();
 });

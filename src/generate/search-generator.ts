@@ -3,14 +3,14 @@ import type { CausalLM } from "../models/index.ts";
 import { type BeamText, searchBeams, searchContrastive } from "./beams/index.ts";
 import { ContextLengthError } from "./context-length.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
-import { rowOptionNames } from "./generator.ts";
+import type { FinishReason } from "./finish-reason.ts";
 import { ModelStructure } from "./model-structure.ts";
+import { rowOptionNames } from "./pick-option-names.ts";
 import { SearchRows } from "./search-rows.ts";
 import type { BuiltWays } from "./search-settings.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
-import type { FinishReason } from "./write-texts.ts";
 
 /** How a search is made, how tokens are weighed in it, and where its texts end. */
 export interface SearchOptions extends Omit<PickOptions, "times"> {

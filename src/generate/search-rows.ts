@@ -1,7 +1,7 @@
 import type { CausalLM } from "../models/index.ts";
 import { type CompiledFunction, compile, flip, reshape, slice, type Tensor } from "../tensor/index.ts";
 import type { BeamRunner, ContrastiveRunner, RunToken } from "./beams/index.ts";
-import { causalDecoder, positionsOf } from "./cached-text.ts";
+import { causalDecoder, positionsOf } from "./causal-decoder.ts";
 import { i32 } from "./decoder-runner.ts";
 import { rowsOf } from "./decoder-step.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";

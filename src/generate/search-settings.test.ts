@@ -8,8 +8,8 @@ const everything: BuiltWays = { hasBeams: true, hasSequences: true, hasContrasti
 
 describe("searches that are not built", () => {
   test.each<[GenerationSettings, BuiltWays, RegExp]>([
-    [{ numBeams: 2 }, {}, /generate, numBeams: expected 1, or an encoder-decoder/],
-    [{ numBeams: 2, temperature: 1 }, everything, /numBeams: expected 1, or an encoder-decoder that draws nothing/],
+    [{ numBeams: 2 }, {}, /generate, numBeams: expected 1, or nothing that is drawn/],
+    [{ numBeams: 2, temperature: 1 }, everything, /numBeams: expected 1, or nothing that is drawn/],
     [{ penaltyAlpha: 0.6 }, { hasBeams: true }, /generate, penaltyAlpha: expected a way to write texts that is built/],
     [{ numBeams: 2, numReturnSequences: 2 }, { hasBeams: true }, /generate, numReturnSequences: expected a way to/],
     [{ numBeamGroups: 2 }, {}, /generate, numBeamGroups: expected a way to write/],

@@ -6,8 +6,7 @@ import { type Field, isBoolean, isCount, isNumber, isSequence } from "./setting-
 /** Settings of searches that look at several texts at once; generation_config.json has them too. */
 export interface SearchSettings {
   /**
-   * Hypotheses that are followed at the same time, by encoder-decoders and by `SearchGenerator`; 1 takes token by
-   * token. @default what the file says, or 1
+   * Hypotheses that are followed at the same time; 1 takes token by token. @default what the file says, or 1
    */
   numBeams?: number;
   /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */
@@ -98,8 +97,8 @@ export function requireSearches({ settings, asked, isGreedy, isContrastive, buil
   if (numBeams > 1 && !(hasBeams && isGreedy))
     refuse(
       "numBeams",
-      "1, or an encoder-decoder that draws nothing, without timestamps",
-      "give numBeams: 1 to go token by token, with other texts than those of beam search, or use SearchGenerator",
+      "1, or nothing that is drawn, looked at or held to a constraint, and no timestamps",
+      "give numBeams: 1 to go token by token, with other texts than those of beam search",
     );
   if (isContrastive && !built.hasContrastive) refuse("penaltyAlpha", BUILT);
   if (numReturnSequences > 1 && !built.hasSequences) refuse("numReturnSequences", BUILT);

@@ -1,18 +1,23 @@
-import { checkOptions, DataError, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
-import { type Tensor, tensor } from "../tensor/index.ts";
+import { defaultDevice, type Tensor, tensor } from "../tensor/index.ts";
 import { type BeamRunner, type BeamText, searchBeams } from "./beams/index.ts";
-import { DecoderRunners } from "./decoder-runner.ts";
-import type { DeviceCacheOptions } from "./device-cache.ts";
-import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
-import { rowOptionNames } from "./generator.ts";
-import { ModelFunction } from "./model-structure.ts";
+import { DecoderRunner } from "./decoder-runner.ts";
+import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
+import { EncodedSource, SequenceSource, type SourceContext, sourceDecoder } from "./encoded-source.ts";
+import { Engine, type EngineLoad } from "./engine/engine.ts";
+import { requirePlace } from "./engine/sequence.ts";
+import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
+import { SourceRows } from "./engine/source-rows.ts";
+import { SourceSlots } from "./engine/source-slots.ts";
+import type { FinishReason } from "./finish-reason.ts";
+import type { PlaceOptions } from "./generator.ts";
+import { ModelFunction, ModelStructure } from "./model-structure.ts";
+import { rowOptionNames } from "./pick-option-names.ts";
 import type { BuiltWays } from "./search-settings.ts";
 import { requireTokenIds } from "./token-ids.ts";
-import { type PickOptions, TokenPicker } from "./token-picker.ts";
+import { type PickedModel, type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
-import type { FinishReason } from "./write-texts.ts";
-import { onlyText, type RowToken, writeTexts } from "./write-texts.ts";
 
 /** What an encoder-decoder reads. */
 export interface Seq2SeqSource {
@@ -24,7 +29,7 @@ export interface Seq2SeqSource {
   pixelValues?: Tensor<"f32">;
 }
 
-export interface Seq2SeqGenerateOptions extends PickOptions {
+export interface Seq2SeqGenerateOptions extends PickOptions, PlaceOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
   /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
@@ -43,32 +48,65 @@ export interface Seq2SeqGeneratorOptions extends Pick<DeviceCacheOptions, "cache
    * model can write
    */
   maxLength?: number;
+  /** Most texts that are written at the same time; further ones wait. @default 16 */
+  maxSequences?: number;
 }
+
+const DEFAULT_SEQUENCES = 16;
+
+/** Pixels of an image that cost as much to be read as a token of a text: a patch, by and large. */
+const PIXELS_OF_TOKEN = 256;
+
+/** Logits as they are: no settings, and nothing that ends a text. */
+const withoutRules: PickedModel = { config: { eosTokenId: null }, generationConfig: {} };
 
 /** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
 const LENGTH_STEP = 32;
 
 /**
- * Generates with an encoder-decoder, one text at a time or several together: the encoder runs once for each, its keys
- * and values stay on the device, and the decoder goes on token by token over a cache.
+ * Generates with an encoder-decoder, one text or several together: calls that are made while others run are written
+ * beside them. The encoder runs once for each, its keys and values stay on the device, and the decoder goes on token by
+ * token over a cache. A text is written by the layers that the model has when it begins, as by `Generator`.
  */
 export class Seq2SeqGenerator {
   readonly model: EncoderDecoder;
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
   private readonly encode: ModelFunction<[EncoderSideInputs], SourceContext["keysAndValues"]>;
-  /** Of one row, where every text begins; and of several texts or hypotheses together. */
-  private readonly runners: DecoderRunners<SourceContext>;
-  private readonly turns = new Turns();
+  private readonly engine: Engine;
+  private readonly cacheOptions: Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom" | "maxLength">;
+  /** Searches of beams wait for one another; each hypothesis has a row. */
+  private readonly searches = new Turns();
+  private readonly structure: ModelStructure;
+  /** Kept for the next search with as many beams. */
+  private beamRows: DecoderRunner<SourceContext> | undefined;
 
-  /** @throws OptionError for unknown options */
+  /** @throws OptionError for unknown options, and for sizes that are none */
   constructor(model: EncoderDecoder, options: Seq2SeqGeneratorOptions = {}) {
-    checkOptions("Seq2SeqGenerator", options, ["maxLength", "cacheDtype", "initialRoom"]);
-    const { maxLength = model.cacheShape.maxLength ?? 512, ...cacheOptions } = options;
+    checkOptions("Seq2SeqGenerator", options, ["maxLength", "maxSequences", "cacheDtype", "initialRoom"]);
+    const { maxLength = model.cacheShape.maxLength ?? 512, maxSequences = DEFAULT_SEQUENCES } = options;
+    requireNumbers("Seq2SeqGenerator", { maxSequences }, { maxSequences: numberRules.positiveInteger });
     this.model = model;
     this.maxLength = Math.min(maxLength, model.cacheShape.maxLength ?? maxLength);
-    this.runners = new DecoderRunners(sourceDecoder(model), { maxLength: this.maxLength, ...cacheOptions });
+    this.cacheOptions = { ...requireCacheOptions(options), maxLength: this.maxLength };
+    this.structure = new ModelStructure(model);
     this.encode = new ModelFunction(model, (inputs) => model.crossKeysAndValues(model.encode(inputs)));
+    const sizes = { ...this.cacheOptions, maxSequences };
+    this.engine = new Engine({
+      maxSequences,
+      limits: { contextLength: this.maxLength },
+      runner: async () => {
+        const device = defaultDevice();
+        return (await device.sharesMemory)
+          ? new SourceSlots(model, { ...sizes, device })
+          : new SourceRows(model, sizes);
+      },
+    });
+  }
+
+  /** What there is to do now, and what was done. */
+  get load(): EngineLoad {
+    return this.engine.load;
   }
 
   /**
@@ -85,21 +123,35 @@ export class Seq2SeqGenerator {
    * Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the
    * vocabulary
    */
-  async logits(source: EncodedSource, ids: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
+  async logits(
+    source: EncodedSource,
+    ids: readonly number[],
+    { signal, priority, group }: Pick<Seq2SeqGenerateOptions, "signal" | "priority" | "group"> = {},
+  ): Promise<Float32Array> {
     this.checkStart(ids);
-    const release = await this.turns.take(signal);
-    try {
-      this.runners.noticeExchanges();
-      const [logits] = await this.runners.single.run({ tokens: [ids], starts: [0], context: source.context, signal });
-      return logits;
-    } finally {
-      release();
-    }
+    let logits = new Float32Array();
+    const onLogits = (after: Float32Array) => {
+      logits = after.slice();
+    };
+    const picker = new TokenPicker(withoutRules, ids, undefined, { onLogits });
+    picker.maxLength = ids.length + 1;
+    const sequence = this.engine.add({
+      prompt: ids,
+      picker,
+      source: this.sequenceSource(source),
+      signal,
+      priority,
+      group,
+    });
+    await sequence.next();
+    sequence.abandon();
+    return logits;
   }
 
   /**
    * Writes a text, giving tokens as they are made; the start is not among them. With `numBeams` they all come at the
-   * end. Calls wait for one another.
+   * end. It is written when tokens are asked for, beside the texts of other calls; searches of beams wait for one
+   * another.
    * @throws DataError for an empty text or an id outside the vocabulary, OptionError for wrong options
    */
   async *generate(
@@ -107,40 +159,35 @@ export class Seq2SeqGenerator {
     options: Seq2SeqGenerateOptions = {},
   ): AsyncGenerator<number, FinishReason, void> {
     const { signal, ...settings } = options;
-    return yield* onlyText(this.generateBatch([{ source, ...settings }], { signal }));
+    return yield* this.write(this.planOf({ source, ...settings }), signal);
   }
 
   /**
    * Writes several texts together, giving tokens as they are made with the number of their source, and at the end why
-   * each text ended. Each text is the one that `generate` gives for its source alone. If one has `numBeams`, they are
-   * written one after another.
+   * each text ended. Each text is the one that `generate` gives for its source alone.
    * @throws as `generate`, before anything is run
    */
   async *generateBatch(
     sources: readonly Seq2SeqBatchSource[],
     { signal }: Pick<Seq2SeqGenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
-    const texts = sources.map((source) => this.planOf(source));
-    if (texts.every(({ picker }) => picker.isFull)) return texts.map(() => "length" as const); // nothing is asked for
-    const release = await this.turns.take(signal);
-    const toDispose: { dispose(): void }[] = [];
-    try {
-      this.runners.noticeExchanges();
-      const encoded: EncodedSource[] = [];
-      for (const { source } of sources) {
-        const isRead = source instanceof EncodedSource;
-        encoded.push(isRead ? source : await this.read(source, signal));
-        if (!isRead) toDispose.push(encoded[encoded.length - 1]);
-      }
-      if (texts.some(({ picker }) => picker.beams)) return yield* this.writeOneByOne(encoded, texts, signal);
-      const rows = new SourceTexts(encoded, texts, [this.runners.single, this.runners.of(texts.length)], signal);
-      toDispose.push(rows);
-      const pickers = texts.map(({ picker }) => picker);
-      return yield* writeTexts(rows, pickers, signal);
-    } finally {
-      for (const part of toDispose) part.dispose();
-      release();
-    }
+    const plans = sources.map((source) => this.planOf(source));
+    return yield* rowTokensOf(plans.map((plan) => this.write(plan, signal)));
+  }
+
+  private write(plan: TextPlan, signal: AbortSignal | undefined): AsyncGenerator<number, FinishReason, void> {
+    if (plan.picker.beams) return this.writeBeams(plan, signal);
+    const { source, start: prompt, picker, priority, group } = plan;
+    const read = this.sequenceSource(source);
+    return tokensOf(this.engine.add({ prompt, picker, source: read, priority, group, signal }));
+  }
+
+  private sequenceSource(source: Seq2SeqSource | EncodedSource): SequenceSource {
+    if (source instanceof EncodedSource) return new SequenceSource(0, async () => source, source);
+    const { inputIds, inputFeatures, pixelValues } = source;
+    const pixels = pixelValues ? pixelValues.size(2) * pixelValues.size(3) : 0;
+    const tokens = inputIds?.length ?? inputFeatures?.size(2) ?? Math.ceil(pixels / PIXELS_OF_TOKEN);
+    return new SequenceSource(tokens, (signal) => this.read(source, signal), undefined);
   }
 
   /**
@@ -160,84 +207,65 @@ export class Seq2SeqGenerator {
         fix: "use generate for one text, token by token",
       });
     if (plan.picker.isFull) return []; // nothing is asked for
-    const release = await this.turns.take(signal);
-    let encoded: EncodedSource | undefined;
-    try {
-      this.runners.noticeExchanges();
-      encoded = source instanceof EncodedSource ? source : await this.read(source, signal);
-      return await this.searchBeams(encoded, plan, signal);
-    } finally {
-      if (encoded !== source) encoded?.dispose();
-      release();
-    }
+    return this.searchBeams(plan, signal);
   }
 
   /** How a text is written. @throws as `generate` */
-  private planOf({ source, ...options }: Seq2SeqBatchSource, built: BuiltWays = {}): TextPlan {
+  private planOf({ source, priority, group, ...options }: Seq2SeqBatchSource, built: BuiltWays = {}): TextPlan {
     checkOptions("generate", options, [...rowOptionNames, "decoderInputIds", "times"]);
+    requirePlace({ priority, group });
     const { decoderInputIds: start = this.start(), ...settings } = options;
     this.checkStart(start);
     if (!(source instanceof EncodedSource)) this.checkSource(source);
     const picker = new TokenPicker(this.model, start, source.inputIds, settings, { hasBeams: true, ...built });
     picker.maxLength = Math.min(this.maxLength, start.length + (picker.limitOf(options).tokens ?? this.maxLength));
-    return { start, picker };
-  }
-
-  private async *writeOneByOne(
-    encoded: readonly EncodedSource[],
-    texts: readonly TextPlan[],
-    signal?: AbortSignal,
-  ): AsyncGenerator<RowToken, FinishReason[], void> {
-    const reasons: FinishReason[] = [];
-    const { single } = this.runners;
-    for (const [row, text] of texts.entries()) {
-      const { picker } = text;
-      const alone = new SourceTexts([encoded[row]], [text], [single, single], signal);
-      const tokens = picker.beams
-        ? this.writeBeams(encoded[row], text, signal)
-        : onlyText(writeTexts(alone, [picker], signal));
-      let next = await tokens.next();
-      for (; !next.done; next = await tokens.next()) yield { row, id: next.value };
-      reasons.push(next.value);
-    }
-    return reasons;
+    return { source, start, picker, priority, group };
   }
 
   /** Gives the best text of a search when none better is to be had. */
-  private async *writeBeams(
-    encoded: EncodedSource,
-    plan: TextPlan,
-    signal?: AbortSignal,
-  ): AsyncGenerator<number, FinishReason, void> {
-    const [best] = await this.searchBeams(encoded, plan, signal);
+  private async *writeBeams(plan: TextPlan, signal?: AbortSignal): AsyncGenerator<number, FinishReason, void> {
+    if (plan.picker.isFull) return "length"; // nothing is asked for
+    const [best] = await this.searchBeams(plan, signal);
     yield* best.ids;
     return best.finishReason;
   }
 
   /** Follows several hypotheses, and gives the best texts. */
-  private searchBeams(
-    { context }: EncodedSource,
-    { start, picker }: TextPlan,
-    signal?: AbortSignal,
-  ): Promise<readonly BeamText[]> {
-    const { numBeams } = picker.beams as NonNullable<TokenPicker["beams"]>;
-    const decoder = this.runners.of(numBeams);
-    let length = 0; // of each row
-    const run = async (tokens: readonly (readonly number[])[], parents?: readonly number[]) => {
-      const starts = tokens.map(() => length);
-      const rows = await decoder.run({ tokens, starts, context, parents, signal });
-      length += tokens[0].length;
-      return rows;
-    };
-    const runner: BeamRunner = {
-      begin: async () => (await run(Array.from({ length: numBeams }, () => start)))[0],
-      advance: (tokens, parents) =>
-        run(
-          tokens.map((id) => [id]),
-          parents,
-        ),
-    };
-    return searchBeams(runner, picker, signal);
+  private async searchBeams({ source, start, picker }: TextPlan, signal?: AbortSignal): Promise<readonly BeamText[]> {
+    const release = await this.searches.take(signal);
+    const read = this.sequenceSource(source);
+    try {
+      const { context } = await read.read(signal);
+      const { numBeams } = picker.beams as NonNullable<TokenPicker["beams"]>;
+      const decoder = this.rowsOf(numBeams);
+      let length = 0; // of each row
+      const run = async (tokens: readonly (readonly number[])[], parents?: readonly number[]) => {
+        const starts = tokens.map(() => length);
+        const rows = await decoder.run({ tokens, starts, context, parents, signal });
+        length += tokens[0].length;
+        return rows;
+      };
+      const runner: BeamRunner = {
+        begin: async () => (await run(Array.from({ length: numBeams }, () => start)))[0],
+        advance: (tokens, parents) =>
+          run(
+            tokens.map((id) => [id]),
+            parents,
+          ),
+      };
+      return await searchBeams(runner, picker, signal);
+    } finally {
+      read.forget();
+      release();
+    }
+  }
+
+  private rowsOf(rows: number): DecoderRunner<SourceContext> {
+    if (this.structure.hasChanged()) this.beamRows?.retrace();
+    if (this.beamRows?.rows === rows) return this.beamRows;
+    this.beamRows?.dispose();
+    this.beamRows = new DecoderRunner(sourceDecoder(this.model), { ...this.cacheOptions, rows });
+    return this.beamRows;
   }
 
   private start(): number[] {
@@ -291,13 +319,15 @@ export class Seq2SeqGenerator {
    * of them.
    */
   dispose(): void {
-    this.encode.dispose();
-    this.runners.dispose();
+    this.engine.dispose();
+    void this.engine.idle().then(() => this.encode.dispose()); // a source may be read in the step under way
+    this.beamRows?.dispose();
   }
 }
 
-/** The tokens that a text begins with, and what picks those that follow. */
-interface TextPlan {
+/** What a text is written of, the tokens that it begins with, and what picks those that follow. */
+interface TextPlan extends PlaceOptions {
+  source: Seq2SeqSource | EncodedSource;
   start: readonly number[];
   picker: TokenPicker;
 }

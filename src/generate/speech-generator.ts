@@ -2,9 +2,10 @@ import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { EncodedSource } from "./encoded-source.ts";
-import { pickOptionNames } from "./generator.ts";
+import type { PlaceOptions } from "./generator.ts";
 import { logSumExp } from "./log-probabilities.ts";
 import { ModelFunction } from "./model-structure.ts";
+import { pickOptionNames, placeNames } from "./pick-option-names.ts";
 import { freshSeed } from "./sampler.ts";
 import { type Seq2SeqGenerateOptions, Seq2SeqGenerator } from "./seq2seq-generator.ts";
 import { cutWindow } from "./speech-segments.ts";
@@ -14,6 +15,7 @@ import { tokenSteps } from "./word-times.ts";
 
 export interface SpeechOptions
   extends SpeechTask,
+    PlaceOptions,
     Omit<PickOptions, "stopTokens" | "temperature" | "onLogits" | "times"> {
   /**
    * Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those,
@@ -86,7 +88,7 @@ const STEP_FRAMES = 2;
 const TRUSTED_TEMPERATURE = 0.5;
 
 /** What picks the tokens of each window. */
-const windowOptionNames = pickOptionNames.filter(
+const windowOptionNames = [...pickOptionNames, ...placeNames].filter(
   (name) => !["temperature", "seed", "stopTokens", "onLogits"].includes(name),
 );
 
@@ -150,7 +152,7 @@ export class SpeechGenerator {
     for (let at = 0, turn = 0; at < frames; turn++) {
       const encoded = await this.generator.read({ inputFeatures: this.window(values, frames, at) }, options.signal);
       try {
-        language ??= await this.detect(encoded, options.signal);
+        language ??= await this.detect(encoded, options);
         const before = this.before(usesSaid ? said : [], prompt, options);
         const prefix = [...before, ...settings.startOf(language, options, hasTimes)];
         const windowFrames = Math.min(frames - at, this.windowFrames);
@@ -264,10 +266,10 @@ export class SpeechGenerator {
   }
 
   /** The language that is likeliest after the start. */
-  private async detect(encoded: EncodedSource, signal?: AbortSignal): Promise<string | undefined> {
+  private async detect(encoded: EncodedSource, options: SpeechOptions): Promise<string | undefined> {
     const { languages, start } = this.settings;
     if (languages.size === 0) return undefined;
-    const logits = await this.generator.logits(encoded, [start], signal);
+    const logits = await this.generator.logits(encoded, [start], options);
     return Array.from(languages).reduce((best, next) => (logits[next[1]] > logits[best[1]] ? next : best))[0];
   }
 
@@ -282,7 +284,7 @@ export class SpeechGenerator {
   ): Promise<Draft | null> {
     const { compressionRatioThreshold, logprobThreshold = Number.NEGATIVE_INFINITY, noSpeechThreshold } = options;
     const silence =
-      noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1), options.signal);
+      noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1), options);
     let draft: Draft | undefined;
     for (const temperature of [options.temperature ?? 0].flat()) {
       draft = await this.write(encoded, prefix, hasTimes, temperature, turn, options);
@@ -331,10 +333,10 @@ export class SpeechGenerator {
   }
 
   /** How probable it is that nobody speaks: what the model would write right after the start. */
-  private async silence(encoded: EncodedSource, prefix: readonly number[], signal?: AbortSignal): Promise<number> {
+  private async silence(encoded: EncodedSource, prefix: readonly number[], options: SpeechOptions): Promise<number> {
     const { noTimestamps } = this.settings;
     if (noTimestamps === undefined) return 0;
-    const logits = await this.generator.logits(encoded, prefix, signal);
+    const logits = await this.generator.logits(encoded, prefix, options);
     // the token for silence stands in front of that for no times
     return Math.exp(logits[noTimestamps - 1] - logSumExp(logits));
   }

@@ -1,11 +1,11 @@
 import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import { keptStream } from "./chat/index.ts";
+import type { FinishReason } from "./finish-reason.ts";
 import { settingsOf } from "./generation-config.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
 import type { Grammar } from "./grammar/grammar.ts";
 import { grammarConstraint } from "./grammar/pick-constraint.ts";
 import type { TokenLogprobs } from "./log-probabilities.ts";
-import type { FinishReason } from "./write-texts.ts";
 
 /** How a text is continued: as `Generator.generate`, and where it ends as text. */
 export interface TextOptions extends GenerateOptions {

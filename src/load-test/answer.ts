@@ -1,7 +1,6 @@
 import { KindlingError, onAbort } from "../base/index.ts";
-import type { Clock } from "./clock.ts";
-import { EventParser } from "./event-parser.ts";
-import type { HttpAnswer, HttpRequest, Transport } from "./http.ts";
+import type { Clock } from "../http/index.ts";
+import { EventParser, type HttpAnswer, type HttpRequest, type Transport } from "../http/index.ts";
 
 /** Why a request failed. */
 export interface Failure {
@@ -40,15 +39,17 @@ interface AskOptions {
   clock: Clock;
   /** Tokens after which the client goes away. @default never */
   cancelAfter?: number;
+  /** Gets the text of the answer, piece by piece. @default nobody */
+  onText?: (text: string) => void;
 }
 
 /** Sends a request and follows its answer. Never throws. */
 export async function ask(
   request: Omit<HttpRequest, "method" | "signal">,
   signal: AbortSignal,
-  { transport, clock, cancelAfter = Number.POSITIVE_INFINITY }: AskOptions,
+  { transport, clock, cancelAfter = Number.POSITIVE_INFINITY, onText = () => {} }: AskOptions,
 ): Promise<Answer> {
-  const reader = new AnswerReader();
+  const reader = new AnswerReader(onText);
   const connection = new AbortController();
   const stop = onAbort(signal, () => connection.abort());
   try {
@@ -107,6 +108,11 @@ class AnswerReader {
   /** As the server said, in the course of the answer and at its end. */
   private tokensSoFar: number | undefined;
   private usage: { input: number | undefined; output: number } | undefined;
+  private readonly onText: (text: string) => void;
+
+  constructor(onText: (text: string) => void) {
+    this.onText = onText;
+  }
 
   /** Tokens so far. */
   get outputTokens(): number {
@@ -149,6 +155,8 @@ class AnswerReader {
     if (choice) {
       this.endAt = at;
       if (hasText(choice)) this.pieces++;
+      const text = choice.text ?? choice.delta?.content;
+      if (typeof text === "string" && text !== "") this.onText(text);
       if (choice.finish_reason) this.isFinished = true;
       if (usage?.completion_tokens !== undefined) this.tokensSoFar = usage.completion_tokens;
     }

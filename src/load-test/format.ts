@@ -6,7 +6,7 @@ const decimal = (value: number | undefined) =>
   value === undefined ? "-" : value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 /** A table in Markdown, whose columns are of numbers but for those of words. */
-function table(
+export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   ofWords: readonly number[] = [0],

@@ -1,6 +1,5 @@
+import { type Clock, httpTransport, Slots, systemClock, type Transport } from "../http/index.ts";
 import { type Answer, ask } from "./answer.ts";
-import { type Clock, systemClock } from "./clock.ts";
-import { httpTransport, type Transport } from "./http.ts";
 import { type LoadSettings, type LoadTestOptions, settingsOf } from "./options.ts";
 import { type PlannedRequest, RequestMaker, readDataset } from "./prompts.ts";
 import { streams } from "./random.ts";
@@ -8,7 +7,6 @@ import { LoadRecord } from "./record.ts";
 import { type LoadReport, reportOf } from "./report.ts";
 import { arrivals } from "./schedule.ts";
 import { inspectServer, requireAnswer, type Sending } from "./server.ts";
-import { Slots } from "./slots.ts";
 
 /**
  * Loads a server that speaks OpenAI's API with requests, and measures its answers. When requests start is fixed by the

@@ -1,7 +1,6 @@
 import { DataError, nearest, OptionError, RuntimeError } from "../base/index.ts";
+import type { Clock, Transport } from "../http/index.ts";
 import { type Answer, type AnswerTimes, ask, type Failure, failureOf, refusalOf, textOf } from "./answer.ts";
-import type { Clock } from "./clock.ts";
-import type { Transport } from "./http.ts";
 import type { LoadSettings } from "./options.ts";
 import { requestOf, type ServerFacts, userMessage } from "./request.ts";
 import { words } from "./words.ts";

@@ -145,7 +145,7 @@ describe("files", () => {
     await expect(open()).rejects.toThrow(/consolidated\.safetensors has a layout that is not read/);
     await weights("model.safetensors");
     await writeJson(join(folder, "adapter_config.json"), { peft_type: "LORA" });
-    await expect(open()).rejects.toThrow(/adapter_config\.json.*merge_and_unload/);
+    await expect(open()).rejects.toThrow(/adapter_config\.json.*applyAdapter/);
   });
 });
 

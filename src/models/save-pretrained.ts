@@ -44,7 +44,7 @@ const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "
  * Writes config.json, generation_config.json for what generates, and model.safetensors or shards with an index, as
  * transformers' save_pretrained does; and beside them the tokenizer, processors and licence of where the model was
  * loaded from. Weights of an earlier save that would be read in place of these are removed.
- * @throws OptionError for a model with weights in blocks, and for wrong options
+ * @throws OptionError for a model with weights in blocks, or with an adapter beside them, and for wrong options
  */
 export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
   checkOptions("savePretrained", options, ["dtype", "maxShardBytes", "tokenizer"]);
@@ -52,6 +52,11 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
   if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
     throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
+  }
+  const adapted = [...model.namedState().keys()].find((key) => key.includes(".lora_"));
+  if (adapted !== undefined) {
+    const fix = "merge the adapter first, or save it alone: applied.merge(), applied.save(folder)";
+    throw new OptionError({ where: "savePretrained", expected: "the model's weights alone", received: adapted, fix });
   }
   if ((dtype !== undefined && !Object.hasOwn(dtypeNames, dtype)) || !(maxShardBytes > 0)) {
     const received = JSON.stringify({ dtype, maxShardBytes });

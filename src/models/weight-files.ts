@@ -63,7 +63,7 @@ async function refuseAdapter(folder: Folder): Promise<void> {
     where: folder.name,
     expected: "a model's own weights",
     received: "adapter_config.json, of weights that are added to another model's",
-    fix: "merge them with PEFT (merge_and_unload, then save_pretrained); where that is done, remove adapter_config.json",
+    fix: "open the model, and apply the adapter to it: applyAdapter(model, await readAdapter(folder))",
   });
 }
 

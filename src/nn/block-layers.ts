@@ -179,6 +179,10 @@ export class BlockLinear extends Projection {
     return this.weight.shape[0];
   }
 
+  matrix(): Tensor<"f32"> {
+    return this.weight.rows(arange(this.outFeatures));
+  }
+
   /** x: [..., K] -> [..., N] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     const product = this.weight.times(x);

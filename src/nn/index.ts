@@ -65,7 +65,7 @@ export {
   type StateDict,
   type StateTensor,
 } from "./module.ts";
-export { EmbeddingTable, Projection, TiedProjection } from "./projection.ts";
+export { biasOf, EmbeddingTable, Projection, TiedProjection } from "./projection.ts";
 export { Recurrent, type RecurrentConfig, type RecurrentInputs, type RecurrentState } from "./recurrent.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
 export { addSinusoidalPositions, Transformer, type TransformerConfig, type TransformerInputs } from "./transformer.ts";

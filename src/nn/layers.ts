@@ -11,6 +11,7 @@ import {
   rmsNorm,
   split,
   type Tensor,
+  transpose,
   where,
   zeros,
 } from "../tensor/index.ts";
@@ -58,6 +59,10 @@ export class Linear extends Projection {
     return this.weight.shape[0];
   }
 
+  matrix(): Tensor<"f32"> {
+    return this.weight.value;
+  }
+
   /** x: [..., D] -> [..., F] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     if (!this.bias) return matmul(x, this.weight.value, { transposeB: true });
@@ -92,6 +97,10 @@ export class Conv1D extends Projection {
 
   get outFeatures(): number {
     return this.weight.shape[1];
+  }
+
+  matrix(): Tensor<"f32"> {
+    return transpose(this.weight.value);
   }
 
   /** x: [..., D] -> [..., F] */

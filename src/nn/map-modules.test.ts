@@ -39,6 +39,10 @@ class LowRankAdapter extends Projection {
     return this.base.outFeatures;
   }
 
+  matrix(): Tensor<"f32"> {
+    return add(this.base.matrix(), matmul(this.b.value, this.a.value));
+  }
+
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     const low = matmul(x, this.a.value, { transposeB: true });
     return add(this.base.forward(x), matmul(low, this.b.value, { transposeB: true }));

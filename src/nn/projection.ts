@@ -1,6 +1,6 @@
 /** What linear layers have in common, and what tables of vectors have, however their weights are kept. */
 import { add, split, type Tensor } from "../tensor/index.ts";
-import { Module, type Parameter } from "./module.ts";
+import { Module, Parameter } from "./module.ts";
 
 /** A linear map of the last axis, perhaps with a bias: what every field takes that holds a linear layer. */
 export abstract class Projection extends Module {
@@ -8,6 +8,8 @@ export abstract class Projection extends Module {
   abstract readonly inFeatures: number;
   /** Width of the output. */
   abstract readonly outFeatures: number;
+  /** The matrix W that inputs meet: the output is x Wᵀ, and the bias. [outFeatures, inFeatures], in f32 */
+  abstract matrix(): Tensor<"f32">;
 
   /** x: [..., inFeatures] -> [..., outFeatures] */
   abstract forward(x: Tensor<"f32">): Tensor<"f32">;
@@ -17,6 +19,10 @@ export abstract class Projection extends Module {
     return split(this.forward(x), parts);
   }
 }
+
+/** What a projection adds to the product with its matrix, if it has such a parameter. [outFeatures] */
+export const biasOf = (projection: Projection): Parameter | undefined =>
+  "bias" in projection && projection.bias instanceof Parameter ? projection.bias : undefined;
 
 /** A table of vectors that is looked up by integers, and may serve as the output layer too. */
 export abstract class EmbeddingTable extends Module {
@@ -52,6 +58,10 @@ export class TiedProjection extends Projection {
 
   get outFeatures(): number {
     return this.table.numEmbeddings;
+  }
+
+  matrix(): Tensor<"f32"> {
+    return this.table.rows();
   }
 
   /** x: [..., D] -> [..., V] */

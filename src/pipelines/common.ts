@@ -1,7 +1,5 @@
 import { DataError, nearest, OptionError } from "../base/index.ts";
-import type { EncoderInputs } from "../models/index.ts";
-import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
-import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 
 /** A class and how probable it is. */
 export interface LabelScore {
@@ -59,9 +57,8 @@ export function largest(values: ArrayLike<number>, count: number): number[] {
 /** How many inputs a pipeline runs together. */
 export interface BatchOptions {
   /**
-   * Most texts, or pictures of one size, that go through the model in one run: parts of a long text and labels that are
-   * each judged with it count as texts. Shorter texts are padded to the longest of the run. The results are those of a
-   * batchSize of 1, up to rounding. @default 1, as in transformers
+   * Most pictures of one size that go through the model in one run. The results are those of a batchSize of 1, up to
+   * rounding. @default 1, as in transformers
    */
   batchSize?: number;
 }
@@ -76,6 +73,17 @@ export interface PipelineSteps<I, P, R, O> extends BatchOptions {
   answer(input: I, parts: readonly P[], results: readonly R[]): O | Promise<O>;
 }
 
+/** @throws OptionError for a batchSize that is not a whole number of at least 1 */
+export function requireBatchSize(task: string, batchSize: unknown): void {
+  if (Number.isInteger(batchSize) && (batchSize as number) >= 1) return;
+  throw new OptionError({
+    where: `${task}, batchSize`,
+    expected: "a whole number of at least 1",
+    received: JSON.stringify(batchSize) ?? String(batchSize),
+    fix: "leave it out, or try 8",
+  });
+}
+
 /**
  * The answer for one input, or for each of several in their order, `batchSize` parts of them run together.
  * @throws OptionError for a batchSize that is not a whole number of at least 1
@@ -84,14 +92,7 @@ export async function answers<I, P, R, O>(
   inputs: I | readonly I[],
   { task, batchSize = 1, prepare, run, answer }: PipelineSteps<I, P, R, O>,
 ): Promise<O | O[]> {
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new OptionError({
-      where: `${task}, batchSize`,
-      expected: "a whole number of at least 1",
-      received: JSON.stringify(batchSize) ?? String(batchSize),
-      fix: "leave it out to run one at a time, or try 8",
-    });
-  }
+  requireBatchSize(task, batchSize);
   const out: O[] = [];
   const unanswered: { input: I; parts: readonly P[]; results: R[] }[] = [];
   const waiting: { part: P; results: R[] }[] = [];
@@ -149,103 +150,6 @@ export async function textAfter(
 
 /** A length as the tokenizer takes it: none where there is no limit. */
 export const finite = (length: number): number | undefined => (Number.isFinite(length) ? length : undefined);
-
-/** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
-const LENGTH_STEP = 16;
-
-/** A model that runs on encoded texts. */
-export type TextModel = { config: object; modelType: string; forward(inputs: never): object };
-/** Numbers of a model's outputs for one text, by their names. */
-export type TextOutputs = Record<string, Float32Array>;
-
-/** Which outputs are read, and what their numbers are of. */
-export interface TextRunnerOptions {
-  /** Which of the model's outputs are wanted. */
-  outputs: readonly string[];
-  /** Whether they have numbers of each token, [B, T, ...], or of each text, [B, ...]. */
-  per: "token" | "text";
-}
-
-/** Runs an encoder on encoded texts. */
-export class TextRunner {
-  private readonly compiled: CompiledFunction<[EncoderInputs], Record<string, Tensor<"f32">>>;
-  private readonly config: { maxPositionEmbeddings?: number; typeVocabSize?: number; padTokenId?: number | null };
-  private readonly options: TextRunnerOptions;
-
-  constructor(model: TextModel, options: TextRunnerOptions) {
-    this.config = model.config;
-    this.options = options;
-    this.compiled = compile((inputs: EncoderInputs) => {
-      const outputs = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
-      return Object.fromEntries(options.outputs.map((name) => [name, outputs[name]]));
-    });
-  }
-
-  /**
-   * The longest text that the model takes, special tokens included. @param limit @default what tokenizer_config.json
-   * says
-   */
-  longest(tokenizer: Tokenizer, limit: number = tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY): number {
-    const { maxPositionEmbeddings = Number.POSITIVE_INFINITY } = this.config;
-    return Math.min(limit, maxPositionEmbeddings);
-  }
-
-  /** As `answers`, of inputs that `prepare` makes one or several texts of. */
-  answers<I, O>(
-    inputs: I | readonly I[],
-    steps: Omit<PipelineSteps<I, Encoding, TextOutputs, O>, "run">,
-  ): Promise<O | O[]> {
-    return answers(inputs, { ...steps, run: (encodings) => this.run(encodings) });
-  }
-
-  /** Runs texts together -> the outputs of each, without what is padding */
-  private async run(encodings: readonly Encoding[]): Promise<TextOutputs[]> {
-    const { typeVocabSize = 0, padTokenId } = this.config;
-    const length = this.paddedLength(Math.max(...encodings.map(({ ids }) => ids.length)));
-    const padded = (rows: readonly (readonly number[])[], rest: number) => {
-      const values = new Int32Array(rows.length * length).fill(rest);
-      for (const [i, row] of rows.entries()) values.set(row, i * length);
-      return tensor(values, { shape: [rows.length, length] });
-    };
-    const mask = new Uint8Array(encodings.length * length);
-    for (const [i, { ids }] of encodings.entries()) mask.fill(1, i * length, i * length + ids.length);
-    const outputs = await this.compiled.run({
-      inputIds: padded(
-        encodings.map(({ ids }) => ids),
-        padTokenId ?? 0,
-      ),
-      attentionMask: tensor(mask, { dtype: "bool", shape: [encodings.length, length] }),
-      ...(typeVocabSize > 1 && {
-        tokenTypeIds: padded(
-          encodings.map(({ typeIds }) => typeIds),
-          0,
-        ),
-      }),
-    } as never);
-    const texts = encodings.map((): TextOutputs => ({}));
-    for (const name of this.options.outputs) {
-      const numbers = await outputs[name].read();
-      outputs[name].dispose();
-      const size = numbers.length / encodings.length;
-      for (const [i, { ids }] of encodings.entries()) {
-        const count = this.options.per === "token" ? (ids.length * size) / length : size;
-        texts[i][name] = numbers.slice(i * size, i * size + count);
-      }
-    }
-    return texts;
-  }
-
-  /** The length to which texts of at most `longest` tokens are padded. */
-  private paddedLength(longest: number): number {
-    const { maxPositionEmbeddings = Number.POSITIVE_INFINITY, padTokenId } = this.config;
-    const stepped = Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP;
-    return Math.max(longest, Math.min(stepped, maxPositionEmbeddings - (padTokenId ?? 0) - 1));
-  }
-
-  dispose(): void {
-    this.compiled.dispose();
-  }
-}
 
 /** @throws DataError naming the task, when a model has no labels */
 export function labelsOf(model: { config: object; architecture: string }): readonly string[] {

@@ -3,9 +3,10 @@ import { type Folder, readJson } from "../files/index.ts";
 import { openFolder } from "../hub/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import { type Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, labelsOf, softmax, TextRunner } from "./common.ts";
+import { finite, labelsOf, softmax } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";
 import type { ClassifierModel } from "./text-classification.ts";
+import { type TextBatchOptions, TextRunner, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 /** A document with its place in the ranking, under the names of sentence-transformers. */
 export interface Ranked {
@@ -88,13 +89,13 @@ export class CrossEncoder {
    */
   async predict(
     pairs: readonly (readonly [string, string] | Encoding)[],
-    options: { applySoftmax?: boolean } & BatchOptions = {},
+    options: { applySoftmax?: boolean } & TextBatchOptions = {},
   ): Promise<number[][]> {
-    checkOptions("predict", options, ["applySoftmax", "batchSize"]);
+    checkOptions("predict", options, ["applySoftmax", ...textBatchNames]);
     const maxLength = finite(this.maxTokens);
     const scores = await this.runner.answers<readonly [string, string] | Encoding, number[]>(pairs, {
       task: "predict",
-      batchSize: options.batchSize,
+      batch: textBatchOf(options),
       prepare: async (pair) => ("ids" in pair ? [pair] : this.tokenize([pair], { maxLength })),
       answer: (_, __, [{ logits }]) => {
         const scores = Array.from(logits, this.activation);
@@ -111,10 +112,10 @@ export class CrossEncoder {
   async rank(
     query: string,
     documents: readonly string[],
-    options: { topK?: number; returnDocuments?: boolean } & BatchOptions = {},
+    options: { topK?: number; returnDocuments?: boolean } & TextBatchOptions = {},
   ): Promise<Ranked[]> {
-    checkOptions("rank", options, ["topK", "returnDocuments", "batchSize"]);
-    const { topK, returnDocuments = false, batchSize } = options;
+    checkOptions("rank", options, ["topK", "returnDocuments", ...textBatchNames]);
+    const { topK, returnDocuments = false } = options;
     const count = labelsOf(this.model).length;
     if (count !== 1)
       throw new DataError({
@@ -124,7 +125,7 @@ export class CrossEncoder {
         fix: "use predict",
       });
     const pairs = documents.map((text) => [query, text] as const);
-    const scores = await this.predict(pairs, { batchSize });
+    const scores = await this.predict(pairs, textBatchOf(options));
     return scores
       .map(([score], i): Ranked => ({ corpus_id: i, score, ...(returnDocuments && { text: documents[i] }) }))
       .sort((a, b) => b.score - a.score)

@@ -1,14 +1,15 @@
 import { checkOptions } from "../base/index.ts";
 import type { EncoderModel } from "../models/index.ts";
 import type { EncodeOptions, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite } from "./common.ts";
+import { finite } from "./common.ts";
 import { TextPipeline } from "./text-pipeline.ts";
+import { type TextBatchOptions, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 /** How texts are encoded, and how many are run together. */
-export interface FeatureExtractionOptions extends EncodeOptions, BatchOptions {}
+export interface FeatureExtractionOptions extends EncodeOptions, TextBatchOptions {}
 
 const encodeNames = ["pair", "addSpecialTokens", "maxLength", "truncation", "truncationSide", "stride"];
-const optionNames = [...encodeNames, "batchSize"];
+const optionNames = [...encodeNames, ...textBatchNames];
 
 /** States of each token of texts: [1][T][D]. */
 export class FeatureExtractionPipeline extends TextPipeline<EncoderModel> {
@@ -25,10 +26,10 @@ export class FeatureExtractionPipeline extends TextPipeline<EncoderModel> {
   run(inputs: readonly string[], options?: FeatureExtractionOptions): Promise<number[][][][]>;
   async run(inputs: string | readonly string[], options: FeatureExtractionOptions = {}) {
     checkOptions("feature-extraction", options, optionNames);
-    const { batchSize, ...encodeOptions } = options;
+    const { batchSize, group, signal, ...encodeOptions } = options;
     return this.runner.answers(inputs, {
       task: "feature-extraction",
-      batchSize,
+      batch: textBatchOf(options),
       prepare: async (text) => {
         const maxLength = finite(this.runner.longest(this.tokenizer));
         return [await this.tokenizer.encodeText(text, { maxLength, ...encodeOptions })];

@@ -1,11 +1,12 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import type { MaskedLM } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, largest, softmax } from "./common.ts";
+import { finite, largest, softmax } from "./common.ts";
 import { TextPipeline } from "./text-pipeline.ts";
+import { type TextBatchOptions, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 /** Which words for the mask are given, and how many. */
-export interface FillMaskOptions extends BatchOptions {
+export interface FillMaskOptions extends TextBatchOptions {
   /** How many words for each place. @default 5 */
   topK?: number;
   /** Only these words are considered. @default all */
@@ -46,12 +47,12 @@ export class FillMaskPipeline extends TextPipeline<MaskedLM> {
   run(input: string, options?: FillMaskOptions): Promise<FilledMask[] | FilledMask[][]>;
   run(inputs: readonly string[], options?: FillMaskOptions): Promise<(FilledMask[] | FilledMask[][])[]>;
   async run(inputs: string | readonly string[], options: FillMaskOptions = {}) {
-    checkOptions("fill-mask", options, ["topK", "targets", "batchSize"]);
-    const { topK = 5, targets, batchSize } = options;
+    checkOptions("fill-mask", options, ["topK", "targets", ...textBatchNames]);
+    const { topK = 5, targets } = options;
     const wanted = targets === undefined ? undefined : await this.idsOf([targets].flat());
     return this.runner.answers(inputs, {
       task: "fill-mask",
-      batchSize,
+      batch: textBatchOf(options),
       prepare: async (text) => [await this.encode(text)],
       answer: async (_, [{ ids }], [{ logits }]): Promise<FilledMask[] | FilledMask[][]> => {
         const width = logits.length / ids.length;

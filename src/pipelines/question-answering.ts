@@ -1,8 +1,9 @@
 import { checkOptions } from "../base/index.ts";
 import type { QuestionAnswerer } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, largest, softmax, type TextOutputs } from "./common.ts";
+import { largest, softmax } from "./common.ts";
 import { TextPipeline } from "./text-pipeline.ts";
+import { type TextBatchOptions, type TextOutputs, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 /** A question, and the text that its answer stands in. */
 export interface Question {
@@ -22,7 +23,7 @@ export interface Answer {
 }
 
 /** How many answers are given, of what length, and how long contexts are read in parts. */
-export interface QuestionAnsweringOptions extends BatchOptions {
+export interface QuestionAnsweringOptions extends TextBatchOptions {
   /** Most answers; the result is a list where there are several. @default 1 */
   topK?: number;
   /** Tokens by which parts of a long context overlap. @default half of a part, at most 128 */
@@ -46,7 +47,7 @@ const optionNames = [
   "maxAnswerLen",
   "handleImpossibleAnswer",
   "alignToWords",
-  "batchSize",
+  ...textBatchNames,
 ];
 
 const MAX_SEQUENCE = 384;
@@ -70,7 +71,7 @@ export class QuestionAnsweringPipeline extends TextPipeline<QuestionAnswerer> {
     checkOptions("question-answering", options, optionNames);
     return this.runner.answers<Question, Answer | Answer[]>(inputs, {
       task: "question-answering",
-      batchSize: options.batchSize,
+      batch: textBatchOf(options),
       prepare: (input) => this.encode(input, options),
       answer: ({ context }, parts, results) => {
         const answers = this.answersIn(context, parts, results, options);

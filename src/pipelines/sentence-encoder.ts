@@ -3,12 +3,13 @@ import { type Folder, readJson } from "../files/index.ts";
 import { openFolder } from "../hub/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { type Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, TextRunner } from "./common.ts";
+import { finite } from "./common.ts";
 import { encodingOfIds } from "./encoding-of-ids.ts";
-import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";
+import { type PoolingModule, readModules, type SentenceModule, unit } from "./sentence-modules.ts";
+import { type TextBatchOptions, TextRunner, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 /** What is put in front of texts, and in what form their vectors come back. */
-export interface SentenceOptions extends BatchOptions {
+export interface SentenceOptions extends TextBatchOptions {
   /** A text that is put in front of each, with nothing between. "" for none. */
   prompt?: string;
   /** Name of a prompt of the model. @default the model's default, mostly none */
@@ -22,7 +23,7 @@ export interface SentenceOptions extends BatchOptions {
   normalizeEmbeddings?: boolean;
 }
 
-const optionNames = ["prompt", "promptName", "truncateDim", "normalizeEmbeddings", "batchSize"];
+const optionNames = ["prompt", "promptName", "truncateDim", "normalizeEmbeddings", ...textBatchNames];
 
 /** How alike two vectors are; more is more alike. */
 export type Similarity = "cosine" | "dot" | "euclidean" | "manhattan";
@@ -65,10 +66,13 @@ interface Parts {
 export class SentenceEncoder {
   private readonly parts: Parts;
   private readonly runner: TextRunner;
+  private readonly pooling: PoolingModule;
 
   private constructor(parts: Parts) {
     this.parts = parts;
-    this.runner = new TextRunner(parts.model, { outputs: ["lastHiddenState"], per: "token" });
+    this.pooling = parts.modules.find((each) => each.kind === "pooling") as PoolingModule;
+    const per = this.pooling.weights ? "sums" : "token";
+    this.runner = new TextRunner(parts.model, { outputs: ["lastHiddenState"], per });
   }
 
   /**
@@ -131,14 +135,17 @@ export class SentenceEncoder {
    */
   async encode(texts: readonly (string | Encoding)[], options: SentenceOptions = {}): Promise<number[][]> {
     checkOptions("encode", options, optionNames);
-    const { truncateDim, normalizeEmbeddings = false, batchSize } = options;
+    const { truncateDim, normalizeEmbeddings = false } = options;
     const prompt = this.promptOf(options);
     const skipped = prompt === "" ? 0 : await this.promptLength(prompt);
     const maxLength = finite(this.maxTokens);
     const vectors = await this.runner.answers<string | Encoding, number[]>(texts, {
       task: "encode",
-      batchSize,
-      prepare: async (text) => (typeof text === "string" ? this.tokenize([text], { prompt, maxLength }) : [text]),
+      batch: textBatchOf(options),
+      prepare: async (text) => {
+        const [encoding] = typeof text === "string" ? await this.tokenize([text], { prompt, maxLength }) : [text];
+        return [{ encoding, weights: this.pooling.weights?.(this.counted(encoding.ids.length, skipped)) }];
+      },
       answer: (_, [{ ids }], [{ lastHiddenState: values }]) => {
         const vector = this.vectorOf(values, ids.length, skipped).slice(0, truncateDim);
         return normalizeEmbeddings ? unit(vector) : vector;
@@ -201,17 +208,17 @@ export class SentenceEncoder {
     return specialTokensMask.length - (specialTokensMask.at(-1) === 1 ? 1 : 0);
   }
 
-  /** values: states [T, D] of a text whose first `skipped` tokens are the prompt's -> its vector */
+  /** Which tokens of a text count whose first `skipped` are the prompt's. */
+  private counted(tokens: number, skipped: number): boolean[] {
+    return Array.from({ length: tokens }, (_, i) => this.pooling.includePrompt || i >= skipped);
+  }
+
+  /** values: states [T, D] of a text, or the sums of them that its vector is made of -> its vector */
   private vectorOf(values: Float32Array, tokens: number, skipped: number): number[] {
-    const width = values.length / tokens;
-    let vector: number[] = [];
-    for (const step of this.parts.modules) {
-      if (step.kind === "vector") vector = step.apply(vector);
-      else {
-        const counts = Array.from({ length: tokens }, (_, i) => step.includePrompt || i >= skipped);
-        vector = step.pool({ values, width, counts });
-      }
-    }
+    const { pooling } = this;
+    const counts = this.counted(tokens, skipped);
+    let vector = pooling.weights ? [...values] : pooling.pool({ values, width: values.length / tokens, counts });
+    for (const step of this.parts.modules) if (step.kind === "vector") vector = step.apply(vector);
     return vector;
   }
 }

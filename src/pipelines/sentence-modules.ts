@@ -9,58 +9,54 @@ export interface TokenStates {
   counts: readonly boolean[];
 }
 
+/** From the states of tokens to one vector. */
+export interface PoolingModule {
+  kind: "pooling";
+  includePrompt: boolean;
+  /** Weights of the tokens for each sum of states that the vector is made of; undefined where it is made otherwise. */
+  weights: ((counts: readonly boolean[]) => Float32Array[]) | undefined;
+  pool(states: TokenStates): number[];
+}
+
 /** A step from the states of tokens to one vector, or from a vector to the next. */
-export type SentenceModule =
-  | { kind: "pooling"; includePrompt: boolean; pool(states: TokenStates): number[] }
-  | { kind: "vector"; apply(vector: number[]): number[] };
+export type SentenceModule = PoolingModule | { kind: "vector"; apply(vector: number[]): number[] };
 
 type Json = Record<string, unknown>;
-type Pool = (states: TokenStates) => number[];
 
-const places = ({ counts }: TokenStates): number[] => counts.flatMap((isCounted, i) => (isCounted ? [i] : []));
-const rowOf = ({ values, width }: TokenStates, i: number): number[] => [...values.subarray(i * width, (i + 1) * width)];
-/** Sum of the rows that count, by weights, over a divisor made of the number of them. */
-function weighted(
-  states: TokenStates,
-  weight: (place: number) => number,
-  divisor: (count: number, total: number) => number,
-): number[] {
-  const rows = places(states);
-  const sum = new Array<number>(states.width).fill(0);
-  for (const i of rows)
-    for (let d = 0; d < states.width; d++) sum[d] += weight(i) * states.values[i * states.width + d];
-  const total = rows.reduce((all, i) => all + weight(i), 0);
-  return sum.map((value) => value / divisor(rows.length, total));
-}
-const LEAST = 1e-9;
+/** The weight of the token at a place, the n-th of `count` tokens that count, whose places have the sum `total`. */
+type Weight = (at: { n: number; place: number; count: number; total: number }) => number;
 
-/** The modes by which a text's states become one vector, in the order in which older configs join them. */
-const pools: Readonly<Record<string, Pool>> = {
-  cls: (states) => rowOf(states, places(states)[0]),
-  max: (states) =>
-    Array.from({ length: states.width }, (_, d) =>
-      Math.max(...places(states).map((i) => states.values[i * states.width + d])),
-    ),
-  mean: (states) =>
-    weighted(
-      states,
-      () => 1,
-      (count) => Math.max(count, LEAST),
-    ),
-  mean_sqrt_len_tokens: (states) =>
-    weighted(
-      states,
-      () => 1,
-      (count) => Math.sqrt(Math.max(count, LEAST)),
-    ),
-  weightedmean: (states) =>
-    weighted(
-      states,
-      (place) => place + 1,
-      (_, total) => Math.max(total, LEAST),
-    ),
-  lasttoken: (states) => rowOf(states, places(states).at(-1) as number),
+/** The modes that sum up a text's states by weights, in the order in which older configs join them; max is none. */
+const pools: Readonly<Record<string, Weight | null>> = {
+  cls: ({ n }) => (n === 0 ? 1 : 0),
+  max: null,
+  mean: ({ count }) => 1 / count,
+  mean_sqrt_len_tokens: ({ count }) => 1 / Math.sqrt(count),
+  weightedmean: ({ place, total }) => (place + 1) / total,
+  lasttoken: ({ n, count }) => (n === count - 1 ? 1 : 0),
 };
+
+const places = (counts: readonly boolean[]): number[] => counts.flatMap((isCounted, i) => (isCounted ? [i] : []));
+
+function weightsOf(weight: Weight, counts: readonly boolean[]): Float32Array {
+  const counted = places(counts);
+  const total = counted.reduce((sum, place) => sum + place + 1, 0);
+  const weights = new Float32Array(counts.length);
+  for (const [n, place] of counted.entries()) weights[place] = weight({ n, place, count: counted.length, total });
+  return weights;
+}
+
+/** Sum of the states by weights. */
+function weighted({ values, width, counts }: TokenStates, weight: Weight): number[] {
+  const sum = new Array<number>(width).fill(0);
+  for (const [i, share] of weightsOf(weight, counts).entries())
+    if (share !== 0) for (let d = 0; d < width; d++) sum[d] += share * values[i * width + d];
+  return sum;
+}
+
+const largestOf = ({ values, width, counts }: TokenStates): number[] =>
+  Array.from({ length: width }, (_, d) => Math.max(...places(counts).map((i) => values[i * width + d])));
+
 /** Names of the modes in older configs. */
 const oldModes: Readonly<Record<string, string>> = {
   pooling_mode_cls_token: "cls",
@@ -86,10 +82,12 @@ function poolingOf(path: string, config: Json): SentenceModule {
     });
   }
   const used = (modes.length > 0 ? modes : ["mean"]).map((mode) => pools[mode]);
+  const sums = used.filter((weight) => weight !== null);
   return {
     kind: "pooling",
     includePrompt: config.include_prompt !== false,
-    pool: (states) => used.flatMap((pool) => pool(states)),
+    weights: sums.length === used.length ? (counts) => sums.map((weight) => weightsOf(weight, counts)) : undefined,
+    pool: (states) => used.flatMap((weight) => (weight ? weighted(states, weight) : largestOf(states))),
   };
 }
 
@@ -114,7 +112,9 @@ export function activationOf(path: string, name: unknown): (value: number) => nu
 }
 
 export function unit(vector: readonly number[]): number[] {
-  const norm = Math.max(Math.hypot(...vector), 1e-12);
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const norm = Math.max(Math.sqrt(squares), 1e-12);
   return vector.map((value) => value / norm);
 }
 

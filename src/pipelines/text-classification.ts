@@ -1,18 +1,10 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import {
-  type BatchOptions,
-  finite,
-  type LabelScore,
-  labelsOf,
-  ranked,
-  type ScoreFunction,
-  scoresOf,
-  softmax,
-} from "./common.ts";
+import { finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax } from "./common.ts";
 import { encodingOfIds } from "./encoding-of-ids.ts";
 import { TextPipeline } from "./text-pipeline.ts";
+import { type TextBatchOptions, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 /** A model that gives the classes of texts. */
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
@@ -20,7 +12,7 @@ export type ClassifierModel = SequenceClassifier | BartForSequenceClassification
 export type TextPair = string | { text: string; textPair?: string };
 
 /** Which classes are given, and how their scores come of logits. */
-export interface TextClassificationOptions extends BatchOptions {
+export interface TextClassificationOptions extends TextBatchOptions {
   /** How many classes of each text; null for all. Without it one, and several texts get one flat list. */
   topK?: number | null;
   /** @default sigmoid for one label or several at once, softmax otherwise, nothing for regression */
@@ -71,8 +63,8 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
     options?: TextClassificationOptions,
   ): Promise<LabelScore[] | LabelScore[][]>;
   async run(inputs: TextPair | Encoding | readonly (TextPair | Encoding)[], options: TextClassificationOptions = {}) {
-    checkOptions("text-classification", options, ["topK", "functionToApply", "maxLength", "batchSize"]);
-    const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY, batchSize } = options;
+    checkOptions("text-classification", options, ["topK", "functionToApply", "maxLength", ...textBatchNames]);
+    const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY } = options;
     const labels = labelsOf(this.model);
     const { problemType } = this.model.config;
     const usual =
@@ -83,7 +75,7 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
           : "softmax";
     const results = await this.runner.answers(inputs, {
       task: "text-classification",
-      batchSize,
+      batch: textBatchOf(options),
       prepare: async (input: TextPair | Encoding) => {
         if (typeof input !== "string" && "ids" in input) return [input];
         if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
@@ -99,7 +91,7 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
 }
 
 /** The classes, and how they are put to the model. */
-export interface ZeroShotOptions extends BatchOptions {
+export interface ZeroShotOptions extends TextBatchOptions {
   /** Names of classes, or one text with commas between them. */
   candidateLabels: readonly string[] | string;
   /** Makes a sentence of a class; "{}" stands for its name. @default "This example is {}." */
@@ -108,7 +100,7 @@ export interface ZeroShotOptions extends BatchOptions {
   multiLabel?: boolean;
 }
 
-const zeroShotOptions = ["candidateLabels", "hypothesisTemplate", "multiLabel", "batchSize"];
+const zeroShotOptions = ["candidateLabels", "hypothesisTemplate", "multiLabel", ...textBatchNames];
 
 /** A text with how well each class fits it, under the names of transformers. */
 export interface ZeroShotResult {
@@ -137,7 +129,7 @@ export class ZeroShotClassificationPipeline extends TextPipeline<ClassifierModel
   run(inputs: readonly string[], options: ZeroShotOptions): Promise<ZeroShotResult[]>;
   async run(inputs: string | readonly string[], options: ZeroShotOptions = { candidateLabels: [] }) {
     checkOptions("zero-shot-classification", options, zeroShotOptions);
-    const { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false, batchSize } = options;
+    const { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false } = options;
     const split = typeof candidateLabels === "string" ? candidateLabels.split(",") : candidateLabels;
     const candidates = split.map((label) => label.trim()).filter((label) => label !== "");
     if (candidates.length === 0 || !hypothesisTemplate.includes("{}")) {
@@ -155,7 +147,7 @@ export class ZeroShotClassificationPipeline extends TextPipeline<ClassifierModel
     const contradiction = entailment === 0 ? names.length - 1 : 0;
     return this.runner.answers(inputs, {
       task: "zero-shot-classification",
-      batchSize,
+      batch: textBatchOf(options),
       prepare: (sequence) => this.encode(sequence, candidates, hypothesisTemplate),
       answer: (sequence, _, results): ZeroShotResult => {
         const scores =

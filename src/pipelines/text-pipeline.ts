@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../tokenizers/index.ts";
-import { type TextModel, TextRunner, type TextRunnerOptions } from "./common.ts";
+import { type TextModel, TextRunner, type TextRunnerOptions } from "./text-runner.ts";
 
 /** An encoder with its tokenizer, and what runs it on texts. */
 export abstract class TextPipeline<M extends TextModel & { dispose(): void }> {

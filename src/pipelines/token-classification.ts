@@ -1,15 +1,16 @@
 import { checkOptions } from "../base/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, labelsOf, requireOneOf, softmax, type TextOutputs } from "./common.ts";
+import { finite, labelsOf, requireOneOf, softmax } from "./common.ts";
 import { TextPipeline } from "./text-pipeline.ts";
+import { type TextBatchOptions, type TextOutputs, textBatchNames, textBatchOf } from "./text-runner.ts";
 
 const strategies = ["none", "simple", "first", "average", "max"] as const;
 /** How tokens become names, see `TokenClassificationOptions`. */
 export type AggregationStrategy = (typeof strategies)[number];
 
 /** How tokens become names, which classes are left out, and how long texts are read. */
-export interface TokenClassificationOptions extends BatchOptions {
+export interface TokenClassificationOptions extends TextBatchOptions {
   /**
    * "none" gives tokens; "simple" joins neighbours of one class; the others first make words of one class each, by
    * their first token, by the mean of all, or by the surest. @default "none"
@@ -58,13 +59,13 @@ export class TokenClassificationPipeline extends TextPipeline<TokenClassifier> {
   run(input: string, options?: TokenClassificationOptions): Promise<Entity[]>;
   run(inputs: readonly string[], options?: TokenClassificationOptions): Promise<Entity[][]>;
   async run(inputs: string | readonly string[], options: TokenClassificationOptions = {}) {
-    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride", "batchSize"]);
-    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0, batchSize } = options;
+    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride", ...textBatchNames]);
+    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0 } = options;
     requireOneOf("aggregationStrategy", aggregationStrategy, strategies);
     const isWanted = ({ entity, entity_group: group }: Entity) => !ignoreLabels.includes(entity ?? (group as string));
     return this.runner.answers(inputs, {
       task: "token-classification",
-      batchSize,
+      batch: textBatchOf(options),
       prepare: async (text) => {
         const maxLength = finite(this.runner.longest(this.tokenizer));
         const { overflowing, ...first } = await this.tokenizer.encodeText(text, { maxLength, stride });

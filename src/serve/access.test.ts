@@ -126,7 +126,7 @@ test("bodies are JSON by their type: a page needs no leave to send others", asyn
 test("the page may load nothing from elsewhere", async () => {
   const page = await plain.request("/");
   expect(page.headers.get("content-security-policy")).toMatch(/default-src 'none'; script-src 'self'/);
-  for (const path of ["/page.css", "/page.mjs", "/favicon.svg", "/favicon.ico"])
+  for (const path of ["/page.css", "/page/main.mjs", "/favicon.svg", "/favicon.ico"])
     expect((await plain.request(path)).status).toBe(200);
   const hostile = createApp({ ...model, id: `</title><script>alert("x")</script>` });
   expect(await (await hostile.request("/")).text()).not.toContain("<script>alert");

@@ -4,6 +4,13 @@ import { cors } from "hono/cors";
 import { OptionError } from "../base/index.ts";
 import { RequestError } from "./errors.ts";
 
+/** Headers of answers that pages of allowed origins may read. */
+const readable = [
+  "retry-after",
+  "x-request-id",
+  ...["requests", "tokens"].flatMap((name) => ["limit", "remaining", "reset"].map((of) => `x-ratelimit-${of}-${name}`)),
+];
+
 export interface AccessOptions {
   /**
    * Names by which this server may be called, besides localhost and addresses of numbers: "box.example.org",
@@ -49,7 +56,7 @@ export function accessRules({ allowedHosts = [], corsOrigins = [] }: AccessOptio
       }
       await next();
     },
-    cors({ origin: (origin) => (mayRead(origin) ? origin : null), exposeHeaders: ["retry-after"] }),
+    cors({ origin: (origin) => (mayRead(origin) ? origin : null), exposeHeaders: readable }),
   ];
 }
 

@@ -23,6 +23,8 @@ export interface Choice {
   prompt: readonly number[];
   /** Text in front of it. */
   echo: string;
+  /** How probable the tokens of that text are. @default nobody asks */
+  echoLogprobs?: () => Promise<readonly TokenLogprobs[]>;
   options: TextOptions;
   /** Takes thoughts and calls of tools out of it. @default all is content */
   parser?: ChatParser;
@@ -41,18 +43,20 @@ export interface FinishedChoice {
 
 /** The objects of an endpoint. */
 export interface Shapes {
-  whole: (choices: readonly FinishedChoice[], usage: Usage) => object;
+  whole: (choices: readonly FinishedChoice[], usage: Usage, reasoningTokens: number) => object;
   /** What begins a choice in a stream. @default nothing */
   first?: (choice: number) => object;
   piece: (choice: number, part: AnswerPart) => object | undefined;
   last: (choice: number, finishReason: string, stopText?: string) => object;
-  usage: (usage: Usage) => object;
+  usage: (usage: Usage, reasoningTokens: number) => object;
   /** What ends a stream that fails. @default OpenAI's form */
   error?: (error: RequestError) => object;
   /** How a stream is written. @default server-sent events without names */
   encoding?: StreamEncoding;
   /** Called when there are further tokens. */
   onTokens?: () => void;
+  /** Called with each part of an answer that is not streamed. */
+  onPart?: (part: AnswerPart) => void;
 }
 
 export interface Job {
@@ -92,10 +96,10 @@ async function* piecesOf(
 
 async function* textOf(
   { generator, tokenizer }: ServedModel,
-  { echo, prompt, options }: Choice,
+  { echo, echoLogprobs, prompt, options }: Choice,
   signal: AbortSignal,
 ): AsyncGenerator<TextPiece, void, void> {
-  if (echo) yield { text: echo, tokens: 0 };
+  if (echo || echoLogprobs) yield { text: echo, tokens: 0, logprobs: await echoLogprobs?.() };
   yield* generateText(generator, tokenizer, prompt, { ...options, signal });
 }
 
@@ -111,15 +115,22 @@ function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason, stopTex
 
 /** Counts the tokens of choices. */
 class TokenCount {
+  /** Of thoughts, with the mark that ends them. */
+  reasoningTokens = 0;
   private readonly tokens = new Map<number, number>();
+  private readonly thinking = new Set<number>();
   private readonly promptTokens: number;
 
   constructor(promptTokens: number) {
     this.promptTokens = promptTokens;
   }
 
-  add({ choice, tokens }: ChoicePiece): void {
-    this.tokens.set(choice.index, tokens);
+  add({ choice: { index }, tokens, parts }: ChoicePiece): void {
+    const last = parts.findLast(({ event }) => !("text" in event) || event.text !== "")?.event.type;
+    if (last === "reasoning") this.thinking.add(index);
+    if (this.thinking.has(index)) this.reasoningTokens += tokens - (this.tokens.get(index) ?? 0);
+    if (last !== undefined && last !== "reasoning") this.thinking.delete(index);
+    this.tokens.set(index, tokens);
   }
 
   get usage(): Usage {
@@ -148,11 +159,13 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     stopText: undefined as string | undefined,
   }));
   const count = new TokenCount(job.promptTokens);
+  life.record.countUsage(() => count.usage);
   for await (const next of piecesOf(model, job.choices, life)) {
-    life.meter.piece(next.choice.index, next.tokens);
+    life.piece(next.choice.index, next);
     shapes.onTokens?.();
     const choice = finished[next.choice.index];
     for (const part of next.parts) {
+      shapes.onPart?.(part);
       choice.answer.add(part.event);
       addEvent(choice.events, part.event);
       choice.logprobs?.push(...(part.logprobs ?? []));
@@ -162,17 +175,19 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     count.add(next);
   }
   const { usage } = count;
-  const choices = job.best === undefined ? finished : likeliest(finished, job.best);
+  const choices = job.best === undefined ? finished : likeliest(finished, job.best, job.promptTokens);
   const reasons = choices.map(({ finishReason }) => finishReason);
   life.meter.end(usage, reasons);
-  Object.assign(life.record, { usage, outcome: reasons.join(" ") });
-  return shapes.whole(choices, usage);
+  life.record.finishReasons = reasons;
+  return shapes.whole(choices, usage, count.reasoningTokens);
 }
 
-/** The choices whose tokens were the most probable on average, numbered anew. */
-function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number): C[] {
-  const mean = ({ logprobs = [] }: C) =>
-    logprobs.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, logprobs.length);
+/** The choices whose tokens were the most probable on average, numbered anew. All have one prompt. */
+function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number, promptTokens: number): C[] {
+  const mean = ({ logprobs = [] }: C) => {
+    const written = Number.isNaN(logprobs[0]?.logprob) ? logprobs.slice(promptTokens) : logprobs;
+    return written.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, written.length);
+  };
   return choices
     .toSorted((a, b) => mean(b) - mean(a))
     .slice(0, count)
@@ -192,10 +207,11 @@ export async function streamedAnswer(
 ): Promise<ReadableStream<Uint8Array>> {
   await life.turn();
   const shapes = job.shapes();
+  const count = new TokenCount(job.promptTokens);
+  life.record.countUsage(() => count.usage);
   const pieces = piecesOf(model, job.choices, life);
   const first = await pieces.next();
   shapes.onTokens?.();
-  const count = new TokenCount(job.promptTokens);
   const wrap: Shapes["piece"] = (choice, part) => {
     const piece = shapes.piece(choice, part);
     return piece && job.usage.continuousUsage ? { ...piece, usage: count.usage } : piece;
@@ -231,7 +247,7 @@ async function sendPieces(
       const { index } = choice;
       if (shapes.first && !begun.has(index)) events.pushObject(shapes.first(index));
       begun.add(index);
-      life.meter.piece(index, next.value.tokens);
+      life.piece(index, next.value);
       count.add(next.value);
       for (const part of parts) {
         if (part.event.type === "call-begin") callers.add(index);
@@ -242,18 +258,18 @@ async function sendPieces(
       events.pushObject(shapes.last(index, reason, stopText));
       reasons.push(reason);
     }
-    if (includeUsage) events.pushObject(shapes.usage(count.usage));
+    if (includeUsage) events.pushObject(shapes.usage(count.usage, count.reasoningTokens));
     life.meter.end(count.usage, reasons);
   } catch (error) {
     const refusal = asRequestError(error);
     const { body } = refusal;
     life.meter.end(count.usage, []);
     events.pushObject(shapes.error?.(refusal) ?? body);
-    reasons.push(body.error.code ?? body.error.message);
+    life.record.failed(error, refusal);
   } finally {
     life.end();
     events.end();
-    Object.assign(life.record, { usage: count.usage, outcome: reasons.join(" ") });
+    life.record.finishReasons = reasons;
     life.record.end(200);
   }
 }

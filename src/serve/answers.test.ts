@@ -117,6 +117,28 @@ describe("by a model", () => {
     expect((await complete({})).body.choices[0].logprobs).toBeNull();
   });
 
+  test("with echo, those of the prompt stand in front: with no tokens asked for, a prompt is scored", async () => {
+    const scored = async (more: object) => {
+      const { body } = await complete({ echo: true, logprobs: 1, temperature: 0, ...more });
+      return body.choices[0];
+    };
+    const { text, logprobs, finish_reason: reason } = await scored({ max_tokens: 0 });
+    expect([text, logprobs.tokens.join(""), reason]).toEqual(["Once", "Once", "length"]);
+    expect(logprobs.text_offset[0]).toBe(0);
+    expect([logprobs.token_logprobs[0], logprobs.top_logprobs[0]]).toEqual([null, null]);
+    for (const logprob of logprobs.token_logprobs.slice(1)) expect(logprob).toBeLessThan(0);
+    const longer = await scored({ max_tokens: 3 });
+    expect(longer.logprobs.token_logprobs.slice(0, logprobs.tokens.length)).toEqual(logprobs.token_logprobs);
+    expect(longer.logprobs.tokens.join("")).toBe(longer.text);
+    // what the model writes by itself is scored alike when it is a prompt
+    const again = await scored({ prompt: longer.text, max_tokens: 0 });
+    again.logprobs.token_logprobs.slice(1).forEach((logprob: number, i: number) => {
+      expect(logprob).toBeCloseTo(longer.logprobs.token_logprobs[i + 1], 4);
+    });
+    const { body } = await complete({ echo: true, logprobs: 0, n: 2, best_of: 3, max_tokens: 2 });
+    for (const choice of body.choices) expect(choice.logprobs.tokens.join("")).toBe(choice.text);
+  });
+
   test("log probabilities of a chat, whole and streamed, are the same", async () => {
     const { body } = await chat({ logprobs: true, top_logprobs: 3, max_tokens: 5 });
     const { content } = body.choices[0].logprobs;

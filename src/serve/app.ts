@@ -1,23 +1,36 @@
-import { Hono, type MiddlewareHandler } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
+import { adapterRoutes } from "./adapters.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
+import { batchRoutes } from "./batches/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
+import type { DataFolder } from "./data-folder.ts";
 import { asRequestError, RequestError } from "./errors.ts";
-import { type App, answer, lookUp } from "./exchange.ts";
-import { RequestRecord } from "./log.ts";
+import { type App, answer, type Environment, lookUp } from "./exchange.ts";
+import { fileRoutes } from "./files/index.ts";
 import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
+import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
-import { pageFiles, pagePaths } from "./page/index.ts";
+import { documentRoutes } from "./openapi/index.ts";
+import { type OperationOptions, Operations, splitOptions, unpackedBodies } from "./operations/index.ts";
+import { pageAssets, pageDocument } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
+import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
-export interface AppOptions extends AccessOptions, LimitOptions {
-  /** Gets one line for each request that ends. @default none */
-  log?: (line: string) => void;
+export interface AppOptions extends AccessOptions, LimitOptions, OperationOptions {
+  /**
+   * Folder below which clients may load adapters while the server runs, by vLLM's API. @default none: they may not
+   */
+  adapterFolder?: string;
+  /** Keeps files and batches; whoever has opened it closes it. @default those endpoints answer 501 */
+  data?: DataFolder;
+  /** Judges texts for /v1/moderations. @default none, and the endpoint answers 501 */
+  moderate?: Moderate;
 }
 
 const MIB = 1 << 20;
@@ -25,6 +38,8 @@ const MAX_JSON_MIB = 4;
 /** OpenAI's most for a sound, and room for the form around it. */
 const MAX_SOUND_MIB = 26;
 const SOUNDS = "/v1/audio/";
+/** Has a limit of its own. */
+const FILES = "/v1/files";
 
 /**
  * An OpenAI-compatible HTTP app for one or several models. It listens nowhere by itself: see `serve`, or call
@@ -32,39 +47,48 @@ const SOUNDS = "/v1/audio/";
  * @throws OptionError for unknown options and limits that cannot be, and for models that cannot be served together
  */
 export function createApp(models: Servable | readonly Servable[], options: AppOptions = {}): App {
-  const { allowedHosts, corsOrigins, log, ...limits } = options;
-  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log });
+  const { allowedHosts, corsOrigins, adapterFolder, data, moderate, ...rest } = options;
+  const [operations, limits] = splitOptions(rest);
+  const parts = { allowedHosts, corsOrigins, adapterFolder, data, moderate };
+  return appOf(new ServedModels(models, limits), { ...parts, ...operations }).app;
 }
 
-/** The app of models that others dispose of. */
-export function appOf(models: ServedModels, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): App {
+/** The app of models that others dispose of, and what is around its requests. */
+export function appOf(
+  models: ServedModels,
+  { allowedHosts, corsOrigins, adapterFolder, data, moderate, ...options }: Omit<AppOptions, keyof LimitOptions>,
+): { app: App; operations: Operations } {
   const app: App = new Hono();
-  app.use(async (c, next) => {
-    const record = new RequestRecord(`${c.req.method} ${c.req.path}`, log);
-    c.set("record", record);
-    await next();
-    if (!record.isStreamed) record.end(c.res.status);
-  });
-  app.use(...accessRules(access));
-  for (const limit of bodyLimits()) app.use(limit);
+  const operations = new Operations(options, ["/", ...Object.keys(pageAssets())]);
+  app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
+  // load balancers ask without a key; a body that nobody may send is not read
+  app.get("/health", (c) => health(c, models, operations));
+  app.use(operations.guarded(), unpackedBodies(), ...bodyLimits());
   operationRoutes(app, models);
   modelRoutes(app, models);
+  if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
   textRoutes(app, models);
   embeddingRoutes(app, models);
   rankingRoutes(app, models);
   classifyRoutes(app, models);
   speechRoutes(app, models);
   ollamaRoutes(app, models);
+  responseRoutes(app, models);
+  fileRoutes(app, data);
+  batchRoutes(app, data);
+  moderationRoutes(app, moderate);
+  documentRoutes(app, models);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });
   app.onError((error, c) => {
     const refusal = asRequestError(error);
-    const { status, body, headers } = refusal;
-    c.get("record").outcome = body.error.code ?? body.error.message;
-    return c.json(errorBody(c.req.path, refusal), status as ContentfulStatusCode, headers);
+    const record = c.get("record");
+    record.failed(error, refusal);
+    const body = { ...errorBody(c.req.path, refusal), request_id: record.id };
+    return c.json(body, refusal.status as ContentfulStatusCode, refusal.headers);
   });
-  return app;
+  return { app, operations };
 }
 
 /** An error in the form of the API that a path belongs to. */
@@ -73,19 +97,21 @@ function errorBody(path: string, error: RequestError): object {
   return path.startsWith("/api/") ? ollamaError(error) : error.body;
 }
 
-/** How the server is, and its page. */
+/** Load balancers send nothing while it is no 200; who asks for an answer while the model is loaded waits for it. */
+function health(c: Context<Environment>, models: ServedModels, { isDraining }: Operations): Response {
+  if (isDraining) return c.json({ status: "draining" }, 503);
+  return models.isStarting ? c.json({ status: "loading" }, 503, { "retry-after": "1" }) : c.json({ status: "ok" });
+}
+
+/** The numbers of the server, and its page. */
 function operationRoutes(app: App, models: ServedModels): void {
-  for (const path of pagePaths)
-    app.get(path, (c) =>
-      models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
-        const file = pageFiles(service)[path];
-        return c.body(file.body, 200, file.headers);
-      }),
-    );
-  // load balancers send nothing before; who asks for an answer meanwhile waits for the load, which is the soonest
-  app.get("/health", (c) =>
-    models.isStarting ? c.json({ status: "loading" }, 503, { "retry-after": "1" }) : c.json({ status: "ok" }),
+  app.get("/", (c) =>
+    models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
+      const page = pageDocument(service);
+      return c.body(page.body, 200, page.headers);
+    }),
   );
+  for (const [path, file] of Object.entries(pageAssets())) app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/metrics", async (c) => {
     const { body, type } = await models.metrics.text();
     return c.body(body, 200, { "content-type": type });
@@ -124,5 +150,5 @@ function bodyLimits(): MiddlewareHandler[] {
     return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
   };
   const isSound = (path: string) => path.startsWith(SOUNDS);
-  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path))];
+  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path) && path !== FILES)];
 }

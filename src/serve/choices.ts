@@ -13,6 +13,8 @@ import type { MixedMessage } from "../tokenizers/index.ts";
 import type { Choice, Job } from "./answer.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { RequestError } from "./errors.ts";
+import { invalid } from "./fields.ts";
+import { type Infill, infillOf } from "./infill.ts";
 import { templateMessages } from "./messages.ts";
 import { outputSource } from "./output-format.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
@@ -26,9 +28,10 @@ const DEFAULT_COMPLETION_TOKENS = 16;
 export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
   const { model, contextLength } = service;
   const { max_tokens: maxTokens, n = 1, best_of: answers = n } = request;
+  const infill = request.suffix ? await infillOf(service, request.suffix, signal) : undefined;
   const prompts = await service.promptIds(
     request.prompt,
-    { maxTokens, answers, addSpecialTokens: true, param: "prompt" },
+    { maxTokens, answers, addSpecialTokens: !infill, param: "prompt", around: infill },
     signal,
   );
   const texts = typeof request.prompt === "string" ? [request.prompt] : request.prompt;
@@ -36,7 +39,8 @@ export async function completionJob(service: Service, request: CompletionRequest
     prompts.map(async (ids, i) => {
       if (!request.echo) return "";
       const text = texts[i];
-      return typeof text === "string" ? text : model.tokenizer.decode(ids);
+      if (typeof text === "string") return text;
+      return model.tokenizer.decode(infill ? ids.slice(infill.before.length, -infill.after.length) : ids);
     }),
   );
   const content = outputSource(request);
@@ -46,18 +50,46 @@ export async function completionJob(service: Service, request: CompletionRequest
   const topLogprobs = request.logprobs ?? (answers > n ? 0 : undefined);
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    const options = { ...textOptions(service, request, maxNewTokens, []), constraint, topLogprobs };
-    return choicesOf(prompt, options, answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
+    const stops = infill && { stopTokens: infillStops(service, request, infill) };
+    const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, constraint, topLogprobs };
+    const echoLogprobs = echoLogprobsOf(service, request, prompt, signal);
+    return choicesOf(prompt, options, answers).map(
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs }),
+    );
   });
   const job = jobOf(choices, prompts, request, () =>
     completionShapes({
-      model: model.id,
+      model: service.nameOf(request.model),
       includeUsage: request.usage.includeUsage,
       logprobs: service.logprobShapes,
       hidesLogprobs: request.logprobs === undefined,
     }),
   );
   return answers > n ? { ...job, best: n } : job;
+}
+
+/** Where a text that leads to a suffix ends. */
+function infillStops(service: Service, request: CompletionRequest, { endTokens }: Infill): number[] {
+  const ends = request.ignore_eos ? [] : [...service.endTokens, ...endTokens];
+  return [...ends, ...(request.stop_token_ids ?? [])];
+}
+
+/** How probable the tokens of a prompt are that is repeated, once for all its answers; undefined where nobody asks. */
+function echoLogprobsOf(
+  service: Service,
+  { echo, logprobs: topLogprobs, model }: CompletionRequest,
+  prompt: readonly number[],
+  signal: AbortSignal,
+): Choice["echoLogprobs"] {
+  if (!echo || topLogprobs === undefined) return undefined;
+  const adapter = service.adapterOf(model);
+  if (adapter !== undefined) throw invalid("echo", "no log probabilities of a prompt with an adapter", adapter);
+  const { generator } = service.model;
+  let scored: ReturnType<typeof generator.score> | undefined;
+  return () => {
+    scored ??= generator.score(prompt, { topLogprobs, signal });
+    return scored;
+  };
 }
 
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
@@ -105,7 +137,11 @@ export async function chatJob(
   };
   const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
   return jobOf(choices, [ids], request, () =>
-    chatShapes({ model: model.id, includeUsage: request.usage.includeUsage, logprobs: service.logprobShapes }),
+    chatShapes({
+      model: service.nameOf(request.model),
+      includeUsage: request.usage.includeUsage,
+      logprobs: service.logprobShapes,
+    }),
   );
 }
 
@@ -181,11 +217,16 @@ function jobOf(
  * may be drawn, at temperature 1. Seeds are drawn when the request has none, so that asking again gives another text.
  */
 function textOptions(
-  { model: { generator }, endTokens }: Service,
+  service: Service,
   request: CommonRequest,
   maxNewTokens: number,
   stops: readonly string[],
 ): TextOptions & { seed: number } {
+  const {
+    model: { generator },
+    endTokens,
+  } = service;
+  const adapter = service.adapterOf(request.model);
   const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
   const { stop_token_ids: stopIds, ignore_eos: ignoresEnd = false, priority = 0 } = request;
   // where transformers would take 50
@@ -204,6 +245,7 @@ function textOptions(
     logitBias: request.logit_bias as Readonly<Record<number, number>> | undefined,
     minNewTokens: request.min_tokens,
     ...((stopIds || ignoresEnd) && { stopTokens: [...(ignoresEnd ? [] : endTokens), ...(stopIds ?? [])] }),
+    ...(adapter !== undefined && { adapter }),
     priority: -priority, // vLLM's lower ones go first
     seed,
     stop: [...stops, ...[stop].flat()],

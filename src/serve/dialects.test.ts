@@ -50,11 +50,11 @@ test("foreign names, and what is no JSON, are refused in the form of the API", a
   };
   const foreign = { host: "evil.example", "content-type": "application/json" };
   const message = expect.stringContaining("evil.example");
-  expect(await ask("/v1/messages", foreign)).toEqual([
+  expect(await ask("/v1/messages", foreign)).toMatchObject([
     403,
     { type: "error", error: { type: "permission_error", message } },
   ]);
-  expect(await ask("/api/chat", foreign)).toEqual([403, { error: message }]);
+  expect(await ask("/api/chat", foreign)).toMatchObject([403, { error: message }]);
   expect(await ask("/api/chat", { "content-type": "text/plain" })).toMatchObject([415, {}]);
   expect(await ask("/v1/messages", { "content-type": "application/json" })).toMatchObject([
     400,

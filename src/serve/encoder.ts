@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { DataError } from "../base/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
-import { asRequestError, RequestError } from "./errors.ts";
+import { RequestError } from "./errors.ts";
 import { endOf } from "./prompt-end.ts";
 
 /** Longer prompts, in characters, are encoded in a thread of their own. A shorter one takes some milliseconds. */
@@ -93,7 +93,7 @@ export class PromptEncoder {
     try {
       return this.format.render(messages, { variables, tools });
     } catch (error) {
-      throw templateError(asRequestError(error).message);
+      throw templateError(error instanceof Error ? error.message : String(error));
     }
   }
 

@@ -2,7 +2,7 @@ import { KindlingError, RuntimeError } from "../base/index.ts";
 import { ContextLengthError } from "../generate/index.ts";
 
 /** 499: the client went before it was answered; only the log shows it. */
-export type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 429 | 499 | 500 | 501 | 503 | 504;
+export type ErrorStatus = (400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 499) | (500 | 501 | 502 | 503 | 504);
 
 /** An error in OpenAI's form. */
 export interface ErrorBody {
@@ -46,13 +46,17 @@ export class RequestError extends Error {
   }
 }
 
-/** Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500). */
+/**
+ * Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500).
+ * What that was may name files and parts of other requests: only the log has it.
+ */
 export function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof ContextLengthError) return contextLengthExceeded(error, "prompt");
-  const message = error instanceof Error ? error.message : String(error);
-  const isRefusal = error instanceof KindlingError && !(error instanceof RuntimeError);
-  return new RequestError({ status: isRefusal ? 400 : 500, message });
+  if (error instanceof KindlingError && !(error instanceof RuntimeError))
+    return new RequestError({ status: 400, message: error.message });
+  const message = "The server failed to answer. Its log says why, at the id of this request.";
+  return new RequestError({ status: 500, message, code: "internal_error" });
 }
 
 /**

@@ -1,12 +1,12 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { Context, Hono } from "hono";
-import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
+import type { ApiKey } from "../keys/index.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { asClient } from "./client.ts";
-import { RequestError } from "./errors.ts";
 import { isObject, isText } from "./fields.ts";
 import type { RequestRecord } from "./log.ts";
 import type { AskedLease, ModelKind, ServedModels, Services } from "./models/index.ts";
+import { bodyText, jsonOf } from "./request-body.ts";
 import { RequestLife } from "./request-life.ts";
 import type { Service } from "./service.ts";
 
@@ -28,8 +28,8 @@ export type App = Hono<Environment>;
 /** A batch's request may wait for a day while others are answered before it. */
 const BATCH_TIMEOUT_MS = 24 * 3600 * 1000;
 
-/** Whose stored responses, files and batches a request sees. There is one user, "", as long as the server has no keys. */
-export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? "";
+/** Whose stored responses, files and batches a request sees: its key's name; without keys there is one user, "". */
+export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? c.get("record").key?.name ?? "";
 
 /** What tells clients apart where they share something: the user, or where the server knows none the address. */
 const clientOf = (c: Context<Environment>): string => ownerOf(c) || c.env?.incoming?.socket.remoteAddress || "";
@@ -56,7 +56,8 @@ export async function answer(
   return inTurn(c, models, "text-generation", leaseOf(json), async (service, life) => {
     const task = await read(service, json, life.signal);
     if ("answer" in task) return c.json(task.answer);
-    const { isStreamed, job } = task;
+    const { isStreamed } = task;
+    const job = ofKey(task.job, life.record.key);
     if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
     const events = await streamedAnswer(service.model, job, life, models.stalledTimeoutMs);
     return c.body(events, 200, {
@@ -65,6 +66,16 @@ export async function answer(
       "x-accel-buffering": "no",
     });
   });
+}
+
+/** Requests of one key share the model as one with those of the others. */
+export function ofKey(job: Job, key: ApiKey | undefined): Job {
+  if (!key) return job;
+  const choices = job.choices.map(({ options, ...choice }) => ({
+    ...choice,
+    options: { ...options, group: key.hash },
+  }));
+  return { ...job, choices };
 }
 
 /** Answers a request with a model that is lent to it, and in whose queue it has a place. */
@@ -76,11 +87,13 @@ export async function inTurn<K extends ModelKind>(
   work: (service: Services[K], life: RequestLife) => Promise<Response>,
 ): Promise<Response> {
   const isOfBatch = c.env?.batchOwner !== undefined;
+  const record = c.get("record");
+  record.asked(models.nameFor(kind, asked));
   const life = new RequestLife({
     client: c.req.raw.signal,
     server: models.stopSignal,
     timeoutMs: isOfBatch ? BATCH_TIMEOUT_MS : models.requestTimeoutMs,
-    record: c.get("record"),
+    record,
     disconnect: () => c.env?.outgoing?.destroy(),
   });
   try {
@@ -101,50 +114,13 @@ export async function lookUp<K extends ModelKind>(
 ): Promise<Response> {
   const json = await jsonBody(c);
   const { signal } = c.req.raw;
+  c.get("record").asked(models.nameFor(kind, modelNameOf(json)));
   return c.json(await models.use(kind, modelNameOf(json), signal, (service) => read(service, json, signal)));
 }
 
 /** The JSON that a request has. @throws RequestError 400 or 415 for anything else */
 export async function jsonBody(c: Context<Environment>): Promise<unknown> {
-  return jsonOf(await bodyText(c));
+  const json = jsonOf(await bodyText(c));
+  c.get("record").json = json;
+  return json;
 }
-
-/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
-async function bodyText(c: Context): Promise<string> {
-  const type = c.req.header("content-type") ?? "none";
-  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
-    throw new RequestError({
-      status: 415,
-      message: `content-type: expected application/json; received ${type}`,
-      code: "unsupported_content_type",
-    });
-  }
-  return c.req.text().catch((cause: Error) => {
-    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
-  });
-}
-
-/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
-export function jsonOf(body: string): unknown {
-  const limit = exceededJsonLimit(body, requestLimits);
-  if (limit !== undefined) {
-    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
-    throw new RequestError({ status: 400, message, code: "invalid_value" });
-  }
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RequestError({
-      status: 400,
-      message: "body: expected JSON; received something else",
-      code: "invalid_json",
-    });
-  }
-}
-
-const limitedParts = {
-  jsonDepth: "lists and objects inside one another",
-  requestContainers: "lists and objects",
-  jsonValues: "values",
-  requestFields: "names of fields",
-};

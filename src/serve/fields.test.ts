@@ -135,7 +135,7 @@ test("what is done with each field of a completion", () =>
       "stream": "followed",
       "stream_options": "followed",
       "structured_outputs": "followed",
-      "suffix": "only [""]",
+      "suffix": "followed",
       "temperature": "followed",
       "top_k": "followed",
       "top_p": "followed",

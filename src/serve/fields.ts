@@ -6,7 +6,11 @@ import { RequestError } from "./errors.ts";
 export interface Rule<T> {
   expected: string;
   accepts: (value: unknown) => value is T;
+  /** The same as far as JSON Schema says it, for the document of the API. */
+  schema: JsonSchema;
 }
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /**
  * What is done with a field of a request:
@@ -22,20 +26,45 @@ export type Values<F extends Fields> = {
   -readonly [K in keyof F as F[K] extends Rule<unknown> ? K : never]?: F[K] extends Rule<infer T> ? T : never;
 };
 
-export const rule = <T>(expected: string, accepts: (value: unknown) => boolean): Rule<T> => ({
+/** @param schema @default anything */
+export const rule = <T>(expected: string, accepts: (value: unknown) => boolean, schema: JsonSchema = {}): Rule<T> => ({
   expected,
   accepts: accepts as Rule<T>["accepts"],
+  schema,
 });
 
 export { isObject };
 export const isText = (value: unknown): value is string => typeof value === "string";
-export const text = rule<string>("a text", isText);
-export const flag = rule<boolean>("true or false", (value) => typeof value === "boolean");
+export const text = rule<string>("a text", isText, { type: "string" });
+export const flag = rule<boolean>("true or false", (value) => typeof value === "boolean", { type: "boolean" });
+/** One of some texts. */
+export const oneOf = <T extends string>(values: readonly T[]) =>
+  rule<T>(`one of ${values.join(", ")}`, (value) => values.includes(value as T), { enum: values });
+/** A text, or a list of parts of it. */
+export const textOrList = { type: ["string", "array"] };
+export const list = { type: "array" };
+export const object = { type: "object" };
 export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>
   rule<number>(
     most === Number.MAX_SAFE_INTEGER ? `a whole number from ${least}` : `a whole number from ${least} to ${most}`,
     (value) => Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most,
+    { type: "integer", minimum: least, ...(most !== Number.MAX_SAFE_INTEGER && { maximum: most }) },
   );
+
+/**
+ * What fields of an object may be, as a JSON Schema.
+ * @param required those that have to be there
+ */
+export function objectSchema(fields: Fields, required: readonly string[] = []): JsonSchema {
+  const properties = Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldSchema(field)]));
+  return { type: "object", properties, ...(required.length > 0 && { required }), additionalProperties: false };
+}
+
+function fieldSchema(field: Field): JsonSchema {
+  if (field === "harmless") return { description: "taken: it changes no answer" };
+  if ("accepts" in field) return { description: field.expected, ...field.schema };
+  return { description: "refused unless it asks for nothing", enum: [...field, null] };
+}
 
 /**
  * The values of an object's fields. Fields that are unknown are refused, naming the nearest, and those that ask for

@@ -1,29 +1,60 @@
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { serve as serveNode } from "@hono/node-server";
 import { checkOptions, OptionError } from "../base/index.ts";
+import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
+import { DataFolder } from "./data-folder.ts";
 import { limitNames, type Servable, ServedModels } from "./models/index.ts";
+import {
+  AuditLog,
+  type ConnectionOptions,
+  connectionNames,
+  HttpServer,
+  type Operations,
+  operationNames,
+  type Reloadable,
+  Reloader,
+  splitOptions,
+  type TlsOptions,
+  tlsNames,
+} from "./operations/index.ts";
 
-export interface ServeOptions extends AppOptions {
+export interface ServeOptions extends Omit<AppOptions, "data" | "keys" | "audit">, ConnectionOptions, TlsOptions {
   /** 0 takes any free port. @default 8080 */
   port?: number;
   /** Address to listen on. Others than this machine can reach the server only when it is changed. @default 127.0.0.1 */
   host?: string;
+  /**
+   * Where files and batches are kept, over restarts; it is made where it is missing. @default none, and their endpoints
+   * answer 501
+   */
+  dataFolder?: string;
+  /**
+   * File of the API keys that `kindling keys` makes; the server reads it again when it changes. @default none: anybody
+   * may use the server, unless there is an `apiKey`
+   */
+  keysFile?: string;
+  /** File that gets a line of JSON for what whoever answers for the server asks after. @default none */
+  auditFile?: string;
+  /** How long requests under way may take to finish when the server closes, in milliseconds. @default 25000 */
+  drainTimeoutMs?: number;
+  /** Gets a sentence when files were read again, or why they were not. @default standard error */
+  onReload?: (message: string) => void;
 }
 
 /** A server that listens. */
 export interface RunningServer {
   url: string;
   port: number;
-  /** Stops taking requests and resolves when those under way are done or cut off. */
-  close(): Promise<void>;
+  /**
+   * Stops taking requests and resolves when those under way are done or cut off.
+   * @param options.now cuts them off at once, also when the server is closing already @default false
+   */
+  close(options?: { now?: boolean }): Promise<void>;
+  /** Reads keys, their limits and the files of TLS again, as far as there are some. Broken ones change nothing. */
+  reload(): Promise<void>;
 }
 
-/** How long requests under way may take to finish when the server closes. */
-const CLOSE_TIMEOUT_MS = 2000;
-/** How long clients may take to read that the server is stopping. */
-const FAREWELL_MS = 500;
+/** Less than the 30 s after which Kubernetes kills what it has asked to end. */
+const DRAIN_TIMEOUT_MS = 25_000;
 
 /**
  * Serves one or several models over HTTP with OpenAI's API, and a page to try the first that writes. It listens at once
@@ -31,14 +62,90 @@ const FAREWELL_MS = 500;
  * the first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
  * for.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
+ * @throws DataError for files of keys or TLS that cannot be read, and when another server has the data folder
  * @throws what loading the first model throws
  */
 export async function serve(
   models: Servable | readonly Servable[],
   options: ServeOptions = {},
 ): Promise<RunningServer> {
-  checkOptions("serve", options, ["port", "host", "allowedHosts", "corsOrigins", "log", ...limitNames]);
-  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, ...limits } = options;
+  checkServeOptions(options);
+  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, keysFile, auditFile } = options;
+  const { adapterFolder, dataFolder, moderate } = options;
+  const { drainTimeoutMs = DRAIN_TIMEOUT_MS, onReload = (message) => console.error(message) } = options;
+  const auditLog = auditFile === undefined ? undefined : new AuditLog(auditFile);
+  const audit: NonNullable<AppOptions["audit"]> = (event) => auditLog?.write(event);
+  const [operationOptions] = splitOptions(options);
+  const keys = keysFile === undefined ? undefined : await readKeyFile(keysFile);
+  const served = new ServedModels(models, Object.fromEntries(limitNames.map((name) => [name, options[name]])));
+  const data = dataFolder === undefined ? undefined : await DataFolder.open(dataFolder);
+  served.onChange = (event, model) => audit({ event, model });
+  const { app, operations } = appOf(served, {
+    ...operationOptions,
+    allowedHosts: [...allowedHosts, host],
+    corsOrigins,
+    adapterFolder,
+    data,
+    moderate,
+    keys,
+    audit,
+  });
+  const server = await HttpServer.listen({ ...options, fetch: app.fetch, host, port }).catch(async (cause) => {
+    await data?.close();
+    throw cause;
+  });
+  const hurry = new AbortController();
+  const end = async () => {
+    reloader.dispose();
+    await data?.close();
+    await server.close({
+      drained: () => operations.drained(),
+      farewell: () => served.stop(),
+      hurry: hurry.signal,
+      timeoutMs: drainTimeoutMs,
+    });
+    await served.close();
+    audit({ event: "server_stopped" });
+    auditLog?.flush();
+  };
+  const reloader = new Reloader({ parts: reloadable(server, operations, keysFile), audit, onReload });
+  let ending: Promise<void> | undefined;
+  const close = ({ now = false } = {}) => {
+    if (now) hurry.abort();
+    ending ??= end();
+    return ending;
+  };
+  try {
+    await served.start();
+  } catch (cause) {
+    await close({ now: true });
+    throw cause;
+  }
+  audit({ event: "server_started", url: server.url });
+  return { url: server.url, port: server.port, close, reload: () => reloader.reload() };
+}
+
+/** What is read again when it changes, or when it is asked for. */
+function reloadable(server: HttpServer, { gate }: Operations, keysFile: string | undefined): Reloadable[] {
+  const parts: Reloadable[] = [];
+  if (keysFile !== undefined)
+    parts.push({ files: [keysFile], load: async () => gate.setKeys(await readKeyFile(keysFile)), isWatched: true });
+  if (server.tlsFiles.length > 0)
+    parts.push({ files: server.tlsFiles, load: () => server.reloadTls(), isWatched: false });
+  return parts;
+}
+
+function checkServeOptions(options: ServeOptions): void {
+  const known = [
+    ...["port", "host", "allowedHosts", "corsOrigins", "keysFile", "auditFile", "drainTimeoutMs", "onReload"],
+    ...["adapterFolder", "dataFolder", "moderate"],
+    ...operationNames.filter((name) => name !== "keys" && name !== "audit"),
+    ...limitNames,
+    ...connectionNames,
+    ...tlsNames,
+  ];
+  checkOptions("serve", options, known);
+  const { port = 8080, drainTimeoutMs = 0 } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({
       where: "serve",
@@ -47,60 +154,14 @@ export async function serve(
       fix: "choose another --port",
     });
   }
-  const served = new ServedModels(models, limits);
-  const app = appOf(served, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
-  const server = await listen(app.fetch, host, port);
-  const close = async () => {
-    await closed(server, served);
-    await served.close();
-  };
-  try {
-    await served.start();
-  } catch (cause) {
-    await close();
-    throw cause;
-  }
-  const actual = (server.address() as AddressInfo).port;
-  const shownHost = host.includes(":") ? `[${host}]` : host;
-  return { url: `http://${shownHost}:${actual}`, port: actual, close };
-}
-
-function listen(
-  fetch: (request: Request) => Response | Promise<Response>,
-  host: string,
-  port: number,
-): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const starting = serveNode({ fetch, port, hostname: host }, () => resolve(starting as Server)) as Server;
-    starting.once("error", (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port)));
-  });
-}
-
-/** What the system says of an address that it does not have, or of a name that it does not know. */
-const hostErrors = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EAFNOSUPPORT", "EINVAL"];
-
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): OptionError {
-  const where = `serve on ${host}:${port}`;
-  if (hostErrors.includes(cause.code ?? "")) {
-    const fix = "choose another --host, for example 127.0.0.1 for this machine alone";
-    return new OptionError({ where, expected: "an address of this machine", received: cause.message, fix, cause });
-  }
-  const received = cause.code === "EADDRINUSE" ? "one that another program is using" : cause.message;
-  const fix = `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`;
-  return new OptionError({ where, expected: "a free port", received, fix, cause });
-}
-
-function closed(server: Server, models: ServedModels): Promise<void> {
-  return new Promise((resolve) => {
-    let timer = setTimeout(() => {
-      models.stop();
-      server.closeIdleConnections();
-      timer = setTimeout(() => server.closeAllConnections(), FAREWELL_MS);
-    }, CLOSE_TIMEOUT_MS);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
+  if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > LONGEST_MS)
+    throw new OptionError({
+      where: "serve",
+      expected: `drainTimeoutMs from 0 to ${LONGEST_MS}`,
+      received: String(drainTimeoutMs),
+      fix: "choose a whole number in the range",
     });
-    server.closeIdleConnections();
-  });
 }
+
+/** Timers count in 32 bits. */
+const LONGEST_MS = 2 ** 31 - 1;

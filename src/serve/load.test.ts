@@ -159,7 +159,7 @@ test("when the server stops, streams end with an error that says so, requests th
   const stream = await complete({ stream: true });
   const waiting = complete({});
   await new Promise((resolve) => setTimeout(resolve, 100));
-  const closing = server.close();
+  const closing = server.close({ now: true });
   expect(await stream.text()).toMatch(
     /"message":"The server is stopping\.".*"code":"server_stopping"\}\}\n\ndata: \[DONE\]\n\n$/,
   );

@@ -37,11 +37,15 @@ export class LogprobShapes {
 
   /** The field `logprobs` of a chat's choice. */
   chat(tokens: readonly TokenLogprobs[]): object {
-    const content = tokens.map(({ top, ...token }) => ({
+    return { content: this.list(tokens), refusal: null };
+  }
+
+  /** A list of tokens, as chats and responses have it. */
+  list(tokens: readonly TokenLogprobs[]): object[] {
+    return tokens.map(({ top, ...token }) => ({
       ...this.shown(token),
       top_logprobs: top.map((other) => this.shown(other)),
     }));
-    return { content, refusal: null };
   }
 
   /**
@@ -56,8 +60,10 @@ export class LogprobShapes {
     return {
       tokens: shown.map(({ token }) => token),
       token_logprobs: shown.map(({ logprob }) => logprob),
-      top_logprobs: tokens.map(({ top }) =>
-        Object.fromEntries(top.map((other) => this.shown(other)).map(({ token, logprob }) => [token, logprob])),
+      top_logprobs: tokens.map(({ logprob, top }) =>
+        Number.isNaN(logprob)
+          ? null
+          : Object.fromEntries(top.map((other) => this.shown(other)).map((other) => [other.token, other.logprob])),
       ),
       text_offset: shown.map(({ token }) => {
         const start = at;
@@ -68,5 +74,5 @@ export class LogprobShapes {
   }
 }
 
-/** JSON has no infinity; OpenAI's least is this. */
-const finite = (logprob: number): number => Math.max(logprob, -9999);
+/** JSON has no infinity; OpenAI's least is this. The first token of a prompt has none: NaN is null there. */
+const finite = (logprob: number): number | null => (Number.isNaN(logprob) ? null : Math.max(logprob, -9999));

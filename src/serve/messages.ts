@@ -1,25 +1,38 @@
 import type { MixedMessage } from "../tokenizers/index.ts";
-import { type Fields, invalid, isObject, isText, readFields, rule, text } from "./fields.ts";
+import {
+  type Fields,
+  invalid,
+  isObject,
+  isText,
+  list,
+  object,
+  oneOf,
+  readFields,
+  rule,
+  text,
+  textOrList,
+} from "./fields.ts";
 
 const roles = ["system", "developer", "user", "assistant", "tool", "function"] as const;
-type Role = (typeof roles)[number];
 
 /**
  * Every field of a message, those included that clients send back with an assistant's message because an answer had
  * them.
  */
 export const messageFields = {
-  role: rule<Role>(`one of ${roles.join(", ")}`, (value) => roles.includes(value as Role)),
+  role: oneOf(roles),
   content: rule<string | unknown[]>(
     "a text, or a list of parts of text",
     (value) => isText(value) || Array.isArray(value),
+    textOrList,
   ),
   name: text,
-  tool_calls: rule<unknown[]>("a list of calls", Array.isArray),
+  tool_calls: rule<unknown[]>("a list of calls", Array.isArray, list),
   tool_call_id: text,
   function_call: rule<Readonly<Record<string, unknown>>>(
     "an object with the name and the arguments of a function",
     isObject,
+    object,
   ),
   reasoning_content: text, // DeepSeek's and vLLM's: earlier thoughts, which some templates show
   refusal: text,

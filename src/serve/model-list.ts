@@ -6,9 +6,21 @@ import { Service } from "./service.ts";
 export function modelRoutes(app: App, models: ServedModels): void {
   const created = Math.floor(Date.now() / 1000);
   app.get("/v1/models", (c) =>
-    c.json({ object: "list", data: models.list().map((info) => modelObject(info, created)) }),
+    c.json({ object: "list", data: models.list().flatMap((info) => objectsOf(info, created)) }),
   );
-  app.get("/v1/models/:id{.+}", (c) => c.json(modelObject(models.info(c.req.param("id")), created)));
+  app.get("/v1/models/:id{.+}", (c) => {
+    const id = c.req.param("id");
+    const [model, ...adapters] = objectsOf(models.info(id), created);
+    return c.json(adapters.find((adapter) => adapter.id === id) ?? model);
+  });
+}
+
+/** A model, and its adapters, which are models to clients: vLLM's `parent` is the one that they change. */
+function objectsOf(info: ModelInfo, created: number): { id: string }[] {
+  const { service } = info;
+  const model = modelObject(info, created);
+  const adapters = service instanceof Service ? service.model.generator.adapters.list : [];
+  return [model, ...adapters.map(({ name }) => ({ ...model, id: name, parent: info.id }))];
 }
 
 const modelObject = ({ id, kind, isLoaded, service }: ModelInfo, created: number) => ({

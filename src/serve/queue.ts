@@ -26,6 +26,8 @@ export class RequestQueue {
   private answered = 0;
   /** Requests inside: those being read or encoded, waiting, and answered. */
   private inside = 0;
+  /** Requests of batches. */
+  private aside = 0;
   private meanTurnMs = 1000;
   private readonly idlers: (() => void)[] = [];
 
@@ -60,17 +62,21 @@ export class RequestQueue {
   }
 
   /**
-   * Takes a place for a request of a batch, which is not in the way of others: it is told to be of low priority, and the
-   * model leaves its text aside while it has others to write.
+   * Takes a place for a request of a batch, which is in nobody's way: its priority is low, and the model leaves its
+   * text aside while it has others to write.
    */
   enterAside(): Place {
-    this.inside++;
-    return new Place({ turn: async (signal) => signal.throwIfAborted(), leave: () => this.leave(undefined) });
+    this.aside++;
+    const leave = () => {
+      this.aside--;
+      this.wakeIdlers();
+    };
+    return new Place({ turn: async (signal) => signal.throwIfAborted(), leave });
   }
 
   /** Resolves when no request is inside. */
   async idle(): Promise<void> {
-    if (this.inside > 0) await new Promise<void>((resolve) => this.idlers.push(resolve));
+    if (this.inside + this.aside > 0) await new Promise<void>((resolve) => this.idlers.push(resolve));
   }
 
   /** Waits until one of those that are answered ends, and all that came before have begun or gone. */
@@ -108,8 +114,12 @@ export class RequestQueue {
   /** @param turnMs how long the turn took, or undefined for a request that has none */
   private leave(turnMs: number | undefined): void {
     this.inside--;
-    if (this.inside === 0) for (const resolve of this.idlers.splice(0)) resolve();
+    this.wakeIdlers();
     if (turnMs !== undefined) this.next(turnMs);
+  }
+
+  private wakeIdlers(): void {
+    if (this.inside + this.aside === 0) for (const resolve of this.idlers.splice(0)) resolve();
   }
 
   private next(turnMs: number): void {

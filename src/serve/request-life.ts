@@ -1,4 +1,5 @@
 import { RequestError } from "./errors.ts";
+import type { AnswerPart } from "./event-stream.ts";
 import type { RequestRecord } from "./log.ts";
 import type { ModelMetrics, RequestMeter } from "./metrics.ts";
 import type { Lease } from "./models/index.ts";
@@ -61,8 +62,15 @@ export class RequestLife {
     }
   }
 
-  turn(): Promise<void> {
-    return this.inside.place.turn(this.signal);
+  async turn(): Promise<void> {
+    await this.inside.place.turn(this.signal);
+    this.record.turned();
+  }
+
+  /** A choice goes on: it has so many tokens now. */
+  piece(choice: number, { tokens, parts }: { tokens: number; parts: readonly AnswerPart[] }): void {
+    this.record.piece(tokens, parts);
+    this.meter.piece(choice, tokens);
   }
 
   get meter(): RequestMeter {

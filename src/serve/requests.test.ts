@@ -279,6 +279,17 @@ describe("messages", () => {
     expect(await ask({ enable_thinking: true })).toBe(6);
     expect(await ask({ enable_thinking: false, messages: [{ content: "longer" }] })).toBe(1);
   });
+
+  test("special tokens in chat_template_kwargs are plain text, and none of the template's is replaced by one", async () => {
+    const dated = appOf("{{ bos_token }}{{ today }}{{ messages[0].content }}");
+    const ask = async (kwargs: object) =>
+      (await chat({ messages: [{ role: "user", content: "x" }], max_tokens: 1, chat_template_kwargs: kwargs }, dated))
+        .body.usage.prompt_tokens;
+    const special = "<|endoftext|>";
+    expect(await ask({ today: "1 May" })).toBe((await ask({})) + 5);
+    expect(await ask({ today: special })).toBe((await ask({})) + special.length);
+    expect(await ask({ bos_token: special })).toBe(special.length + 1);
+  });
 });
 
 test("bodies that are deep, or lie about prototypes, are refused and harm nothing", async () => {

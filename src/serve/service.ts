@@ -62,6 +62,17 @@ export class Service {
     return this.encoder.format;
   }
 
+  /** The adapter that a request's `model` names. @default none: it names the model */
+  adapterOf(asked: string | undefined): string | undefined {
+    const { id, generator } = this.model;
+    return asked !== undefined && asked !== id && generator.adapters.has(asked) ? asked : undefined;
+  }
+
+  /** The name that a request's answer has: its adapter's, or the model's. */
+  nameOf(asked: string | undefined): string {
+    return this.adapterOf(asked) ?? this.model.id;
+  }
+
   get contextLength(): number {
     return this.model.generator.contextLength;
   }
@@ -86,7 +97,8 @@ export class Service {
         all.push(this.checkedIds(prompt, room.param));
       } else all.push((await this.encoded(prompt, room, signal)).ids);
     }
-    return all;
+    const { before, after } = room.around ?? nothingAround;
+    return all.map((ids) => [...before, ...ids, ...after]);
   }
 
   /**
@@ -111,7 +123,8 @@ export class Service {
     return { ids: Array.from(encoded.ids), end: encoded.end };
   }
 
-  private checkRoom(promptTokens: number, { maxTokens, param }: Room): void {
+  private checkRoom(tokens: number, { maxTokens, param, around = nothingAround }: Room): void {
+    const promptTokens = tokens + around.before.length + around.after.length;
     if (promptTokens === 0) throw emptyPrompt(param);
     const { contextLength } = this;
     const isFine = maxTokens === undefined ? promptTokens < contextLength : promptTokens + maxTokens <= contextLength;
@@ -155,6 +168,14 @@ export class Service {
   }
 }
 
+/** Tokens in front of a prompt and behind it. */
+export interface Around {
+  before: readonly number[];
+  after: readonly number[];
+}
+
+const nothingAround: Around = { before: [], after: [] };
+
 /** What a request asks the context to hold. */
 export interface Room {
   /** Most tokens of the answer; undefined for as many as there is room for. */
@@ -164,6 +185,8 @@ export interface Room {
   answers: number;
   /** The field that the prompt is from. */
   param: "prompt" | "messages";
+  /** What `promptIds` puts around each prompt. @default nothing */
+  around?: Around;
 }
 
 /** Prompts of one request, as for OpenAI. */

@@ -32,5 +32,22 @@ export function thoughtVariables(service: Service, isOn: boolean, param: string)
   return isSwitched ? { enable_thinking: isOn, thinking: isOn } : {};
 }
 
+/**
+ * Variables of the chat template that say how hard to think.
+ * @param param the field that asks for it
+ * @throws RequestError where the template has no such levels
+ */
+export function effortVariables(
+  service: Service,
+  effort: string,
+  param: string,
+): Readonly<Record<string, boolean | string>> {
+  if (!service.chatTemplate?.includes("reasoning_effort")) {
+    const message = `Unsupported parameter: '${param}': the template of this model has no levels of thinking. Leave it out.`;
+    throw refused(param, message);
+  }
+  return { ...thoughtVariables(service, true, param), reasoning_effort: effort };
+}
+
 const refused = (param: string, message: string) =>
   new RequestError({ status: 400, message, param, code: "unsupported_parameter" });

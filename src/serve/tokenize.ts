@@ -1,21 +1,34 @@
 import { normalizeMessages } from "../generate/index.ts";
 import type { MixedMessage } from "../tokenizers/index.ts";
-import { type Fields, flag, invalid, isObject, isText, readFields, rule, text } from "./fields.ts";
+import { type Fields, flag, invalid, isObject, isText, list, object, readFields, rule, text } from "./fields.ts";
 import { templateMessages } from "./messages.ts";
 import type { Service } from "./service.ts";
 
-const tokenizeFields = {
+/** Every field of POST /tokenize. */
+export const tokenizeFields = {
   model: text,
   prompt: text,
-  messages: rule<unknown[]>("a list of at least one message", (value) => Array.isArray(value) && value.length > 0),
+  messages: rule<unknown[]>(
+    "a list of at least one message",
+    (value) => Array.isArray(value) && value.length > 0,
+    list,
+  ),
   add_special_tokens: flag,
   return_token_strs: flag,
-  tools: rule<object[]>("a list of tools", (value) => Array.isArray(value) && value.every(isObject)),
-  chat_template_kwargs: rule<Readonly<Record<string, unknown>>>("an object: variables of the chat template", isObject),
+  tools: rule<object[]>("a list of tools", (value) => Array.isArray(value) && value.every(isObject), list),
+  chat_template_kwargs: rule<Readonly<Record<string, unknown>>>(
+    "an object: variables of the chat template",
+    isObject,
+    object,
+  ),
 } as const satisfies Fields;
-const detokenizeFields = {
+/** Every field of POST /detokenize. */
+export const detokenizeFields = {
   model: text,
-  tokens: rule<number[]>("a list of token ids", (value) => Array.isArray(value) && value.every(Number.isInteger)),
+  tokens: rule<number[]>("a list of token ids", (value) => Array.isArray(value) && value.every(Number.isInteger), {
+    ...list,
+    items: { type: "integer" },
+  }),
 } as const satisfies Fields;
 
 /** POST /tokenize, as vLLM's: the ids of a text, or of messages by the template. @throws RequestError */

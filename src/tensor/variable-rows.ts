@@ -1,7 +1,9 @@
-import { type DType, hostArrayFrom, nextTurn } from "../base/index.ts";
-import type { Device } from "../runtime/index.ts";
-import { defaultDevice } from "./execute.ts";
+import { type DType, GraphError, hostArrayFrom, nextTurn, RuntimeError } from "../base/index.ts";
+import type { Device, DeviceBuffer } from "../runtime/index.ts";
+import { defaultDevice, prepareLeaves } from "./execute.ts";
+import { Leaf } from "./leaf.ts";
 import { calls } from "./queue.ts";
+import type { Tensor } from "./tensor.ts";
 import { initializeVariables, Variable } from "./variable.ts";
 
 /** Which rows a `VariableRows` can be. */
@@ -46,9 +48,9 @@ export class VariableRows<D extends DType> extends Variable<D> {
   override dispose(): void {}
 }
 
-/** A box of numbers of one variable that another takes; both have one dtype and as many axes. */
+/** A box of numbers of a variable, or of a run's result, that another variable takes; of one dtype and as many axes. */
 export interface CopiedBox {
-  from: Variable;
+  from: Variable | Tensor;
   to: Variable;
   /** Where the box begins in each, by axis. */
   fromStart: readonly number[];
@@ -60,13 +62,42 @@ export interface CopiedBox {
 /** Copies parts of variables into others, on a device that shares memory. It has its turn among the calls. */
 export async function copyBoxes(boxes: readonly CopiedBox[], device: Device = defaultDevice()): Promise<void> {
   if (boxes.length === 0) return;
-  const variables = [...new Set(boxes.flatMap(({ from, to }) => [from, to]))];
+  const leaves = [...new Set(boxes.flatMap(({ from, to }) => [leafOf(from), leafOf(to)]))];
   await calls.add(async () => {
-    await initializeVariables(variables, device);
+    await prepareLeaves(leaves, device);
     for (const { to } of boxes) to.countChange();
-    device.copy(boxes.map(({ from, to, ...places }) => ({ ...places, from: from.buffer, to: to.buffer })));
+    const sent: DeviceBuffer[] = []; // small results are on the host
+    const bufferOf = (x: Variable | Tensor): DeviceBuffer => {
+      const { buffer, host } = leafOf(x);
+      if (buffer) return buffer;
+      if (!host) throw disposed();
+      sent.push(device.upload(x.dtype, x.shape as readonly number[], host as never));
+      return sent[sent.length - 1];
+    };
+    device.copy(boxes.map(({ from, to, ...places }) => ({ ...places, from: bufferOf(from), to: to.buffer })));
+    for (const buffer of sent) buffer.dispose();
   });
 }
+
+/** The leaf of a variable, or of the result of a run. @throws GraphError for what is still to be computed */
+function leafOf(x: Variable | Tensor): Leaf {
+  const { op } = x.ir.node;
+  if (op instanceof Leaf) return op;
+  throw new GraphError({
+    where: "copyBoxes",
+    expected: "variables, and results of compiled functions",
+    received: "a tensor that is not computed yet",
+    fix: "make it by a function passed to compile",
+  });
+}
+
+const disposed = () =>
+  new RuntimeError({
+    where: "copyBoxes",
+    expected: "results of runs that are there",
+    received: "one that was disposed of",
+    fix: "copy it before",
+  });
 
 /** What of variables stays when they get another shape. */
 export interface ResizeOptions {

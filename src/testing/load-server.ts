@@ -1,7 +1,6 @@
 /** A server and a time for load tests, both without a network and a clock. */
 import { onAbort } from "../base/index.ts";
-import type { Clock } from "../load-test/clock.ts";
-import type { HttpRequest, Transport } from "../load-test/http.ts";
+import type { Clock, HttpRequest, Transport } from "../http/index.ts";
 
 /** Time that goes on when everybody waits for it. */
 export class FakeClock implements Clock {
@@ -130,5 +129,5 @@ function answerOf(
       onEnd();
     }
   }
-  return { status, contentType, body: pieces(), release: () => {} };
+  return { status, contentType, headers: {}, body: pieces(), release: () => {} };
 }

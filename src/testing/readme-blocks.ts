@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 export const repository = fileURLToPath(new URL("../..", import.meta.url));
 /** Documents whose code blocks stand for themselves. */
-const documents = ["README.md", "docs/serving.md", "docs/models.md"];
+const documents = ["README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md"];
 
 export interface Block {
   /** Such as README-79. */
@@ -35,7 +35,7 @@ export async function linkPackages(folder: string, names: readonly string[]): Pr
 
 /** A project of a user in an empty folder: the built package is its dependency, and TypeScript is strict. */
 export async function makeProject(folder: string): Promise<void> {
-  await linkPackages(folder, ["@types", "zod"]);
+  await linkPackages(folder, ["@types", "openai", "zod"]);
   const compilerOptions = {
     strict: true,
     noUncheckedIndexedAccess: true,

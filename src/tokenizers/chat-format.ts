@@ -35,7 +35,7 @@ export interface RenderOptions {
   tools?: readonly object[];
   /** Texts that the answer is to be found in. @default none */
   documents?: readonly object[];
-  /** Other variables of the template, such as enable_thinking. */
+  /** Other variables of the template, such as enable_thinking: values of JSON. */
   variables?: Readonly<Record<string, unknown>>;
   /** What templates take for today. @default now */
   now?: Date;
@@ -44,8 +44,8 @@ export interface RenderOptions {
 /** How a conversation becomes the text that a model continues, and what ends its answer besides its own tokens. */
 export interface ChatFormat {
   /**
-   * The prompt, for `encodePrompt`: special tokens in the messages, tools and documents, or put together from them, are
-   * marked as plain text.
+   * The prompt, for `encodePrompt`: special tokens in the messages, tools, documents and variables, or put together
+   * from them, are marked as plain text.
    * @throws OptionError for no messages, TemplateError where the template refuses them
    */
   render(messages: readonly MixedMessage[], options?: RenderOptions): string;
@@ -93,7 +93,7 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
           ...tokenizer.namedTokens,
           tools: tools ? outside.tagged(tools) : null,
           documents: documents ? outside.tagged(documents) : null,
-          ...variables,
+          ...(outside.tagged(variables) as typeof variables),
           messages: continueFinalMessage ? [...safe.slice(0, -1), tagged(safe[safe.length - 1])] : safe,
           add_generation_prompt: addGenerationPrompt,
         },

@@ -31,6 +31,9 @@ class HalfLinear extends Projection {
   get outFeatures() {
     return this.weight.shape[0];
   }
+  matrix() {
+    return this.weight.value;
+  }
   /** @param {import("../../../dist/tensor/index.js").Tensor<"f32">} x */
   forward(x) {
     // the cast of the weight undoes the one that widens it: neither runs

@@ -16,7 +16,7 @@ interface Running {
 }
 
 function start(command: string, args: string[]): Running {
-  const child = spawn(command, args, { cwd: folder });
+  const child = spawn(command, args, { cwd: folder, env: { ...process.env, KINDLING_HISTORY: "off" } });
   let [output, errors] = ["", ""];
   child.stdout.on("data", (data) => {
     output += data;
@@ -79,7 +79,7 @@ test.skipIf(process.platform === "win32")(
 const hasTerminal = process.platform === "linux" && spawnSync("script", ["--version"]).status === 0;
 
 test.skipIf(!hasTerminal)(
-  "in a terminal Ctrl-C is a key: it stops the answer, and ends at the empty prompt",
+  "in a terminal Ctrl-C is a key: it stops the answer, and ends twice at the empty prompt",
   async () => {
     const command = [process.execPath, program, ...endless].map((part) => `'${part}'`).join(" ");
     const { child, ended, output } = start("script", ["-qec", command, "/dev/null"]);
@@ -92,7 +92,8 @@ test.skipIf(!hasTerminal)(
     await until("(stopped)");
     child.stdin?.write("/help\r");
     await until("/save <file>");
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    child.stdin?.write("\u0003");
+    await until("(Ctrl-C again, or Ctrl-D, ends the talk)");
     child.stdin?.write("\u0003");
     expect(await ended).toBe(0);
   },

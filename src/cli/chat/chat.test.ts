@@ -1,17 +1,21 @@
 /** A talk as a person types it: keys, prompts, commands, what is forgotten. The streams are those of a terminal. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { DataError } from "../../base/index.ts";
 import type { TextOptions } from "../../generate/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
-import { heldModel, tinyServedModel } from "../../testing/served-model.ts";
+import { heldModel, scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { chatCommand } from "./chat.ts";
+import { LocalModel } from "./local-model.ts";
 import { MessageReader } from "./messages.ts";
+import { splitOptions } from "./settings.ts";
 
 const CTRL_C = "\u0003";
 const CTRL_D = "\u0004";
+const TAB = "\t";
 const UP = "\u001b[A";
 
 let folder: string;
@@ -29,7 +33,7 @@ afterEach(() => {
 function talk<M extends ServedModel>(
   model: M,
   options: TextOptions = { maxNewTokens: 3, temperature: 0 },
-  { isTerminal = true, system = undefined as string | undefined } = {},
+  { isTerminal = true, system = undefined as string | undefined, history = undefined as string | undefined } = {},
 ) {
   models.push(model);
   const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()];
@@ -41,7 +45,19 @@ function talk<M extends ServedModel>(
   errors.on("data", (data) => {
     told += data;
   });
-  const ended = chatCommand(model, options, { system, streams: { input, output, errors, isTerminal } });
+  const { settings, others } = splitOptions(options);
+  const open = async (name: string) => {
+    if (name !== "other") throw new DataError({ where: "model", expected: "other", received: name, fix: "take it" });
+    const other = { ...heldModel(400), id: "other" };
+    models.push(other);
+    return other;
+  };
+  const ended = chatCommand(new LocalModel(model, others, open), {
+    settings,
+    system,
+    streams: { input, output, errors, isTerminal },
+    history: history ?? join(folder, "history"),
+  });
   return {
     model,
     ended,
@@ -58,7 +74,7 @@ function talk<M extends ServedModel>(
 const ANSWER = ' !"';
 const textOf = ({ tokenizer }: ServedModel, ids: readonly number[]) => tokenizer.decode([...ids]);
 
-test("Ctrl-C stops an answer and the talk goes on; at the empty prompt it ends it", async () => {
+test("Ctrl-C stops an answer and the talk goes on; twice at the empty prompt it ends it", async () => {
   const { model, ended, type, until } = talk(heldModel(400), { maxNewTokens: 40 });
   model.generator.hold(3);
   await until(">>> ");
@@ -71,7 +87,12 @@ test("Ctrl-C stops an answer and the talk goes on; at the empty prompt it ends i
   await until("cut off after 40 tokens");
   // what was said stays
   expect(await textOf(model, model.generator.prompts[1])).toBe('user: Hello\nassistant: !"\nuser: Go on\nassistant:');
-  await new Promise((resolve) => setTimeout(resolve, 1000)); // a second Ctrl-C at once would end it from anywhere
+  type(CTRL_C);
+  await until("(Ctrl-C again, or Ctrl-D, ends the talk)");
+  type(`/help\r`); // any other key, and it is asked once more
+  await until("/save <file>");
+  type(CTRL_C);
+  await until("(Ctrl-C again, or Ctrl-D, ends the talk)", 2);
   type(CTRL_C);
   expect(await ended).toBe(0);
 });
@@ -225,4 +246,111 @@ test("over pipes an answer that fails is told, the next is given, and the exit c
   expect(await ended).toBe(1);
   expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/);
   expect(shown().trim()).not.toBe("");
+});
+
+test("/retry, /undo and /edit change what was said last", async () => {
+  const { model, ended, type, shown, until } = talk(heldModel(400), { maxNewTokens: 3 });
+  type("/undo\r");
+  await until("nothing was said yet");
+  type("one\r");
+  await until("cut off");
+  type("/retry\r");
+  await until("cut off", 2);
+  type("/edit two\r");
+  await until("cut off", 3);
+  type("/edit\r");
+  await vi.waitFor(() => expect(shown().split("cut off")[3]).toMatch(/two/)); // it is in the line again
+  type("!\r");
+  await until("cut off", 4);
+  type("/undo\rthree\r");
+  await until("cut off", 5);
+  type("/exit\r");
+  expect(await ended).toBe(0);
+  const asked = await Promise.all(model.generator.prompts.map((ids) => textOf(model, ids)));
+  expect(asked).toEqual(["one", "one", "two", "two!", "three"].map((text) => `user: ${text}\nassistant:`));
+});
+
+test("/set, /tokens, /model, and what an answer took", async () => {
+  const { model, ended, type, shown, until } = talk(heldModel(400), { maxNewTokens: 3, temperature: 0 });
+  type("/set temperature 3\r");
+  await until("/set temperature: expected a number from 0 to 2; received 3");
+  type("/set heat 1\r");
+  await until("expected one of temperature, ");
+  type("/set temperature 0.5\r/set max_tokens 5\r/set top-p 0.9\r/set stats on\r/set\r");
+  await until("temperature          0.5");
+  type("Hello\r");
+  await until("cut off after 5 tokens");
+  await until("5 tokens in ");
+  expect(model.generator.options[0]).toMatchObject({ maxNewTokens: 5, temperature: 0.5, topP: 0.9 });
+  expect(shown()).toMatch(/\(5 tokens in \d+ ms, [\d.]+ tokens\/s, the first after \d+ ms, 22 in the prompt\)/);
+  type("/set temperature default\r/tokens\r");
+  await until(" tokens of 400");
+  type("/image a.png\r");
+  await until("this model takes no images");
+  type("/model nobody\r");
+  await until("error: model: expected other");
+  type("/model other\r");
+  await until("model: other");
+  type("/exit\r");
+  expect(await ended).toBe(0);
+});
+
+test("/load goes on with what /save wrote, and refuses anything else; /export writes Markdown", async () => {
+  const { model, ended, type, until } = talk(heldModel(400), { maxNewTokens: 3 });
+  const [file, text, damaged] = ["kept.json", "kept.md", "damaged.json"].map((name) => join(folder, name));
+  await writeFile(damaged, '[{"role":"tool","content":1}]');
+  type(`one\r/save ${file}\r/export ${text}\r/clear\r/load ${damaged}\r`);
+  await until("expected a list of messages, as /save writes it");
+  type(`/load ${file}\r`);
+  await until("loaded 2 messages");
+  type("two\r");
+  await until("cut off", 2);
+  type("/exit\r");
+  expect(await ended).toBe(0);
+  expect(await textOf(model, model.generator.prompts[1])).toBe('user: one\nassistant: !"\nuser: two\nassistant:');
+  expect(await readFile(text, "utf8")).toBe('## You\n\none\n\n## Model\n\n!"\n');
+});
+
+test("what was typed is there again in the next talk, in a file of one's own; Tab completes", async () => {
+  const history = join(folder, "state", "history");
+  const first = talk(heldModel(400), { maxNewTokens: 3 }, { history });
+  first.type("one\r");
+  await first.until("cut off");
+  first.type(CTRL_D);
+  await first.ended;
+  expect((await stat(history)).mode & 0o777).toBe(process.platform === "win32" ? 0o666 : 0o600);
+  const { model, ended, type, until } = talk(heldModel(400), { maxNewTokens: 3 }, { history });
+  await until(">>> ");
+  type(`${UP} more\r`);
+  await until("cut off");
+  type(`/sys${TAB}`);
+  await until("/system");
+  type(" Be kind.\r");
+  await until("system prompt: Be kind.");
+  type(CTRL_D);
+  expect(await ended).toBe(0);
+  expect(await textOf(model, model.generator.prompts[0])).toBe("user: one more\nassistant:");
+  expect(await readFile(history, "utf8")).toBe("one\none more\n/system Be kind.\n");
+});
+
+const THOUGHTS = "{% for m in messages %}{{ m.content }}{% endfor %}{{ '<think>' if false }}{{ '</think>' if false }}";
+
+test("thoughts are dimmed, or told apart without styles; over pipes they are left out, and no message has them", async () => {
+  const answered = async (isTerminal: boolean) => {
+    const { model, ended, type, end, shown } = talk(scriptedModel(THOUGHTS), {}, { isTerminal });
+    model.generator.text = "<think>Hm.</think>Yes.";
+    type("one\r");
+    await vi.waitFor(() => expect(shown()).toContain("Yes."));
+    type("two\r");
+    await vi.waitFor(() => expect(shown().split("Yes.")).toHaveLength(3));
+    end();
+    expect(await ended).toBe(0);
+    expect(await textOf(model, model.generator.prompts[1])).toBe("oneYes.two");
+    return shown();
+  };
+  expect(await answered(true)).toContain("\u001b[2mHm.\u001b[22m\n\nYes.\n");
+  vi.stubEnv("NO_COLOR", "1");
+  expect(await answered(true)).toContain("(thinking)\nHm.\n(answer)\nYes.\n");
+  vi.unstubAllEnvs();
+  expect(await answered(false)).toBe("Yes.\nYes.\n");
 });

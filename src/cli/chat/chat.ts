@@ -1,14 +1,17 @@
 import { createInterface, type Interface } from "node:readline";
 import { Writable } from "node:stream";
 import { KindlingError } from "../../base/index.ts";
-import type { TextOptions } from "../../generate/index.ts";
-import type { ServedModel } from "../../serve/index.ts";
 import { INTERRUPTED } from "../interrupt.ts";
 import { messageOf } from "../option-names.ts";
-import { runCommand } from "./commands.ts";
-import { Conversation } from "./conversation.ts";
+import { completed, runCommand } from "./commands.ts";
+import { type ChatModel, Conversation, type TalkMessage } from "./conversation.ts";
+import { History, historyPath } from "./history.ts";
 import { MessageReader } from "./messages.ts";
+import { hasStyles, Printer, statsLine } from "./printer.ts";
+import type { ChatSettings } from "./settings.ts";
 
+/** Lines that the arrow keys reach. */
+const HISTORY_SIZE = 1000;
 const PROMPT = ">>> ";
 const CONTINUED = "... ";
 /** Two Ctrl-C within this time end the talk, also where lines wait that are not answered yet. */
@@ -65,6 +68,10 @@ class EditorOutput extends Writable {
 class ChatSession {
   private readonly streams: ChatStreams;
   private readonly conversation: Conversation;
+  private readonly printer: Printer;
+  private readonly history: History;
+  /** They go with the next message. */
+  private images: string[] = [];
   private readonly editorOutput: EditorOutput;
   private readonly lines: Interface;
   private readonly reader = new MessageReader();
@@ -75,18 +82,39 @@ class ChatSession {
   private lastInterrupt = Number.NEGATIVE_INFINITY;
   private exitCode = 0;
   private isEnded = false;
+  /** The last key at the empty prompt was Ctrl-C: another one ends the talk. */
+  private isWarned = false;
+  /** What the next prompt begins with. */
+  private draft = "";
 
-  constructor(conversation: Conversation, streams: ChatStreams) {
+  constructor(conversation: Conversation, streams: ChatStreams, history: History) {
+    const { isTerminal } = streams;
     this.conversation = conversation;
     this.streams = streams;
+    this.history = history;
+    this.printer = new Printer({ ...streams, hasStyles: hasStyles(process.env) });
     this.editorOutput = new EditorOutput(streams.output);
-    const output = streams.isTerminal ? this.editorOutput : undefined;
-    this.lines = createInterface({ input: streams.input, output, terminal: streams.isTerminal, prompt: PROMPT });
+    this.lines = createInterface({
+      input: streams.input,
+      output: isTerminal ? this.editorOutput : undefined,
+      terminal: isTerminal,
+      prompt: PROMPT,
+      history: [...history.lines],
+      historySize: HISTORY_SIZE,
+      removeHistoryDuplicates: true,
+      completer: (line: string, done: (error: Error | null, result?: [string[], string]) => void) => {
+        completed(conversation, line).then((result) => done(null, result), done);
+      },
+    });
   }
 
   /** Terminals tell where a paste begins and ends, as keys. */
-  private readonly onKey = (_text: string | undefined, { name }: { name?: string } = {}): void => {
+  private readonly onKey = (
+    _text: string | undefined,
+    { name, ctrl }: { name?: string; ctrl?: boolean } = {},
+  ): void => {
     if (name === "paste-start" || name === "paste-end") this.isPasting = name === "paste-start";
+    if (!(ctrl && name === "c")) this.isWarned = false;
   };
 
   /** Until the input ends, /exit, or Ctrl-C. Gives the exit code. */
@@ -99,13 +127,14 @@ class ChatSession {
     try {
       if (this.streams.isTerminal)
         this.streams.output.write(
-          `${BRACKETED_PASTE.on}Write a message, and the model answers. /help shows what else there is; Ctrl-D ends.\n`,
+          `${BRACKETED_PASTE.on}Write a message, and ${this.conversation.model.name || "the model"} answers. /help shows what else there is; Ctrl-D ends.\n`,
         );
       this.prompt();
       for await (const line of this.lines) {
         const { isUnseen, isPasted } = this.waiting.shift() ?? { isUnseen: false, isPasted: false };
         if (isUnseen && this.streams.isTerminal)
           this.streams.output.write(`${this.reader.isOpen ? CONTINUED : PROMPT}${line}\n`);
+        if (this.streams.isTerminal) this.history.add(line);
         const message = this.reader.push(line, { isPasted });
         if (message !== undefined) await this.take(message);
         if (this.isEnded) break;
@@ -127,47 +156,52 @@ class ChatSession {
     if (!this.streams.isTerminal) return;
     this.lines.setPrompt(this.reader.isOpen ? CONTINUED : PROMPT);
     this.lines.prompt(true);
+    if (this.draft) this.lines.write(this.draft);
+    this.draft = "";
   }
 
   /** Does a command or answers a message; an empty one is nothing. */
-  private async take(message: string): Promise<void> {
-    if (message.trim() === "") return;
-    const command = await runCommand(this.conversation, message);
-    if (command === "exit") this.isEnded = true;
-    else if (command) this.note(command.reply);
-    else await this.answer(message);
+  private async take(text: string): Promise<void> {
+    if (text.trim() === "") return;
+    const { conversation, images, streams } = this;
+    this.editorOutput.isMuted = true;
+    const result = await runCommand({ conversation, images, columns: streams.output.columns ?? 80 }, text);
+    if (result === undefined) {
+      this.images = [];
+      await this.answer({ role: "user", content: text, ...(images.length > 0 && { images }) });
+    } else if (result.type === "exit") this.isEnded = true;
+    else if (result.type === "ask") await this.answer(result.message);
+    else if (result.type === "edit") this.draft = result.text;
+    else this.printer.note(result.text);
   }
 
-  private async answer(message: string): Promise<void> {
-    const { output, errors } = this.streams;
+  private async answer(message: TalkMessage): Promise<void> {
+    const { printer, conversation } = this;
     this.editorOutput.isMuted = true;
     this.answering = new AbortController();
     const { signal } = this.answering;
     const notes: string[] = [];
     try {
-      for await (const event of this.conversation.answer(message, signal)) {
-        if (event.type === "text") output.write(event.text);
-        else if (event.isBefore) this.note(`(${event.text})`);
-        else notes.push(event.text);
+      for await (const event of conversation.answer(message, signal)) {
+        if (event.type === "text") printer.text(event.text);
+        else if (event.type === "thought") printer.thought(event.text);
+        else if (event.type === "note" && event.isBefore) printer.note(`(${event.text})`);
+        else if (event.type === "note") notes.push(event.text);
+        else if (event.type === "stats" && conversation.settings.stats) notes.push(statsLine(event.stats));
       }
-      output.write("\n");
+      printer.end();
     } catch (error) {
-      output.write("\n");
+      printer.end();
       if (signal.aborted) notes.push("stopped");
       else if (!(error instanceof KindlingError)) throw error;
       else {
-        errors.write(`error: ${messageOf(error)}\n`);
+        printer.error(messageOf(error));
         if (!this.streams.isTerminal) this.exitCode = 1;
       }
     } finally {
       this.answering = undefined;
     }
-    for (const note of notes) this.note(`(${note})`);
-  }
-
-  /** On a terminal beside the talk; over pipes, where the output is the answers alone, apart from it. */
-  private note(text: string): void {
-    (this.streams.isTerminal ? this.streams.output : this.streams.errors).write(`${text}\n`);
+    for (const note of notes) printer.note(`(${note})`);
   }
 
   private interrupt(): void {
@@ -181,6 +215,10 @@ class ChatSession {
       this.lines.write(null, { ctrl: true, name: "u" });
       this.streams.output.write("\n");
       this.prompt();
+    } else if (!this.answering && this.streams.isTerminal && !this.isWarned) {
+      this.isWarned = true;
+      this.streams.output.write("\n(Ctrl-C again, or Ctrl-D, ends the talk)\n");
+      this.prompt();
     } else {
       const isCutOff = this.answering !== undefined || !this.streams.isTerminal;
       this.answering?.abort();
@@ -191,11 +229,18 @@ class ChatSession {
   }
 }
 
+export interface ChatOptions {
+  settings?: ChatSettings;
+  system?: string;
+  /** @default those of the process */
+  streams?: ChatStreams;
+  /** File of what was typed. @default see `historyPath`; without a terminal there is none */
+  history?: string;
+}
+
 /** `kindling chat`: a conversation in the terminal. @returns the exit code */
-export function chatCommand(
-  model: ServedModel,
-  options: TextOptions,
-  { system, streams = processStreams() }: { system?: string; streams?: ChatStreams } = {},
-): Promise<number> {
-  return new ChatSession(new Conversation(model, options, system), streams).run();
+export function chatCommand(model: ChatModel, options: ChatOptions = {}): Promise<number> {
+  const { settings, system, streams = processStreams(), history = historyPath() } = options;
+  const conversation = new Conversation(model, settings, system);
+  return new ChatSession(conversation, streams, new History(streams.isTerminal ? history : undefined)).run();
 }

@@ -1,168 +1,128 @@
 import type { CausalLM } from "../../models/index.ts";
-import { CachedText, type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
-import { DecoderRunner } from "../decoder-runner.ts";
-import type { DeviceCacheOptions } from "../device-cache.ts";
-import { ModelWatch } from "./model-watch.ts";
-import type { SequenceRunner } from "./runner.ts";
-import { commonSignal, type Sequence } from "./sequence.ts";
+import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
+import { type CausalContext, causalDecoder, positionsOf } from "../causal-decoder.ts";
+import { i32 } from "../decoder-runner.ts";
+import { DecoderRows, type DecoderRowsOptions } from "./decoder-rows.ts";
+import { PromptMemory, sharedLength } from "./prompt-memory.ts";
+import type { Sequence } from "./sequence.ts";
 
 /** Sizes of a `CausalRows`. */
-export interface CausalRowsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
-  contextLength: number;
-  /** Most texts at the same time. */
-  maxSequences: number;
+export interface CausalRowsOptions extends DecoderRowsOptions {
   /** Tokens of a prompt that are run at once. */
   prefillTokens: number;
+  /** Adapters that sequences may have. @default none */
+  adapters?: AdapterPool;
 }
 
-/**
- * Runs a language model where caches cannot be in the memory of others: GPUs, pages, onnxruntime-node. A text begins,
- * and is written as long as it is alone, in a cache of one row; several have one with a row for each, to which they are
- * copied. Prompts are read whole, one after another.
- */
-export class CausalRows implements SequenceRunner {
+/** A language model by rows, where what a text shares with the one before it is not read again. */
+export class CausalRows extends DecoderRows<CausalContext> {
   private readonly model: CausalLM;
-  private readonly options: CausalRowsOptions;
-  private readonly watch: ModelWatch;
-  private readonly single: DecoderRunner<CausalContext>;
-  private readonly first: CachedText;
-  /** Whose text goes on in the cache of one row. */
-  private alone: Sequence | undefined;
-  private several: DecoderRunner<CausalContext> | undefined;
-  private readonly holders: (Sequence | undefined)[] = [];
+  private readonly prefillTokens: number;
+  /** Tokens whose keys and values are in the cache of one row, and good for other texts. */
+  private ids: readonly number[] = [];
+  /** With which adapter they were read. */
+  private adapter: PooledAdapter | undefined;
+  private readonly adapters: AdapterPool | undefined;
+  private readonly memory = new PromptMemory();
 
-  constructor(model: CausalLM, options: CausalRowsOptions) {
+  constructor(model: CausalLM, { prefillTokens, adapters, ...options }: CausalRowsOptions) {
+    super(causalDecoder(model, adapters), options);
     this.model = model;
-    this.options = options;
-    this.watch = new ModelWatch(model);
-    this.single = this.runnerOf(1);
-    this.first = new CachedText(model, this.single, options.prefillTokens);
+    this.adapters = adapters;
+    this.prefillTokens = prefillTokens;
   }
 
-  private runnerOf(rows: number): DecoderRunner<CausalContext> {
-    const { contextLength: maxLength, cacheDtype, initialRoom } = this.options;
-    return new DecoderRunner(causalDecoder(this.model), { maxLength, cacheDtype, initialRoom, rows });
+  override fits(sequences: readonly Sequence[]): boolean {
+    return this.adapters?.holds(sequences.map(({ adapter }) => adapter)) ?? true;
   }
 
-  /** What the weights are it sees itself when it reads. */
-  noticeWeights(): boolean {
-    return this.watch.hasOtherWeights();
+  override async enter(sequence: Sequence): Promise<void> {
+    if (sequence.adapter) await this.adapters?.acquire(sequence.adapter);
+    await super.enter(sequence);
   }
 
-  hasOtherLayers(): boolean {
-    return this.watch.hasOtherLayers();
+  override leave(sequence: Sequence): void {
+    super.leave(sequence);
+    if (sequence.adapter) this.adapters?.release(sequence.adapter);
   }
 
-  takeLayers(): void {
-    this.watch.takeLayers();
-    this.first.takeExchanged();
-    this.single.retrace();
-    this.several?.retrace();
-  }
-
-  fits(): boolean {
-    return true;
-  }
-
-  async enter(sequence: Sequence): Promise<void> {
-    let slot = 0;
-    while (this.holders[slot]) slot++;
-    this.holders[slot] = sequence;
-    sequence.slot = slot;
-    sequence.filled = 0;
-  }
-
-  async read(sequence: Sequence): Promise<Float32Array> {
-    if (this.alone !== sequence) await this.makeSingleFree();
-    const { context, embedded, signal } = sequence;
-    this.alone = sequence;
-    const logits = await this.first.feed({ ids: context, embedded }, signal);
-    sequence.filled = context.length;
+  protected async begin(sequence: Sequence, length: number, signal?: AbortSignal): Promise<Float32Array> {
+    const { context, embedded, adapter } = sequence;
+    signal?.throwIfAborted();
+    this.requireSameWeights();
+    const prompt = context.slice(0, length);
+    const before = this.adapter === adapter ? this.ids : [];
+    this.ids = [];
+    this.adapter = adapter;
+    const adapters = this.adaptersOf([sequence]);
+    if (embedded) {
+      const { embeddings, positions = positionsOf([0], length) } = embedded;
+      const run = { tokens: [prompt], starts: [0], context: { positions, embeddings, ...adapters }, signal };
+      return (await this.single.run(run))[0];
+    }
+    const known = this.memory.find(prompt, adapter);
+    const isAlike = this.isBeyondLimit(before.length) === this.isBeyondLimit(length);
+    const shared = isAlike ? sharedLength(before, before.length, prompt) : 0;
+    if (known && shared === length) {
+      this.ids = prompt;
+      return known;
+    }
+    let logits: Float32Array = new Float32Array();
+    for (const [start, end] of this.piecesOf(Math.min(length - 1, shared), length)) {
+      const tokens = [prompt.slice(start, end)];
+      const looked = { positions: positionsOf([start], end - start), embeddings: null, ...adapters };
+      const isAnyLength = end - start > 1;
+      this.requireSameWeights();
+      [logits] = await this.single.run({ tokens, starts: [start], context: looked, isAnyLength, signal });
+      this.ids = prompt.slice(0, end);
+    }
+    this.memory.keep(prompt, logits, adapter);
     return logits;
   }
 
-  async advance(sequences: readonly Sequence[]): Promise<Float32Array[]> {
-    const logits = new Map<Sequence, Float32Array>();
-    // by other weights, or beyond the model's limit, it is another text to the model
-    const going = sequences.filter((sequence) => sequence.embedded || sequence.filled > 0);
-    for (const sequence of sequences) if (!going.includes(sequence)) logits.set(sequence, await this.read(sequence));
-    const after =
-      going.length === 1 && going[0] === this.alone ? await this.goOnAlone(going[0]) : await this.goOnTogether(going);
-    for (const [i, sequence] of going.entries()) {
-      sequence.filled++;
-      logits.set(sequence, after[i]);
-    }
-    return sequences.map((sequence) => logits.get(sequence) as Float32Array);
+  /**
+   * From where to where a prompt is run at once. The first piece of a text beyond the model's `cacheLimit` reaches
+   * beyond it too.
+   */
+  private piecesOf(start: number, end: number): [number, number][] {
+    const least = this.isBeyondLimit(end) ? (this.model.cacheLimit as number) + 1 : 0;
+    const pieces: [number, number][] = [];
+    for (let from = start; from < end; from = pieces[pieces.length - 1][1])
+      pieces.push([from, Math.min(end, Math.max(from + this.prefillTokens, least))]);
+    return pieces;
   }
 
-  private async goOnAlone({ context, filled, embedded, signal }: Sequence): Promise<Float32Array[]> {
+  private isBeyondLimit(length: number): boolean {
+    return length > (this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
+  }
+
+  protected contextOf(sequence: Sequence): CausalContext {
+    const { filled, embedded } = sequence;
     const positions = positionsOf([filled + (embedded?.offset ?? 0)], 1);
-    const looked = { positions, embeddings: null };
-    const logits = await this.single.run({ tokens: [[context[filled]]], starts: [filled], context: looked, signal });
-    this.first.ids.push(context[filled]);
-    return logits;
+    return { positions, embeddings: null, ...this.adaptersOf([sequence]) };
   }
 
-  private async goOnTogether(sequences: readonly Sequence[]): Promise<Float32Array[]> {
-    if (sequences.length === 0) return [];
-    await this.makeSingleFree();
-    const runner = await this.rowsFor(Math.max(...sequences.map(({ slot }) => slot as number)) + 1);
-    const lengths = Array.from({ length: runner.rows }, (_, row) => this.holders[row]?.filled ?? 0);
-    // a row that is full needs a position of the model all the same
-    const places = lengths.map(
-      (length, row) => Math.min(length, this.options.contextLength - 1) + (this.holders[row]?.embedded?.offset ?? 0),
-    );
-    return runner.runOne(
-      sequences.map(({ slot, context, filled }) => ({ row: slot as number, id: context[filled] })),
-      lengths,
-      { positions: positionsOf(places, 1), embeddings: null },
-      commonSignal(sequences),
-    );
+  protected contextOfRows(holders: readonly (Sequence | undefined)[], lengths: readonly number[]): CausalContext {
+    const places = lengths.map((length, row) => length + (holders[row]?.embedded?.offset ?? 0));
+    return { positions: positionsOf(places, 1), embeddings: null, ...this.adaptersOf(holders) };
   }
 
-  /** Lets another text begin in the cache of one row: the one that goes on there gets a row among several. */
-  private async makeSingleFree(): Promise<void> {
-    const { alone } = this;
-    this.alone = undefined;
-    if (alone?.slot === undefined || alone.filled === 0) return;
-    const { slot } = alone;
-    const { rows = 0 } = this.several ?? {};
-    if (slot >= rows) await this.grow(slot + 1, alone);
-    await this.several?.cache.copyInto(slot, this.single.cache);
-    if (alone.embedded) this.first.forget();
+  /** What the context says of the adapters of rows, where some have one. */
+  private adaptersOf(rows: readonly (Sequence | undefined)[]): Pick<CausalContext, "adapters"> {
+    const { adapters } = this;
+    if (!adapters || rows.every((row) => !row?.adapter)) return {};
+    const slots = rows.map((row) => adapters.slotOf(row?.adapter));
+    return { adapters: i32(slots, [rows.length]) };
   }
 
-  private async rowsFor(rows: number): Promise<DecoderRunner<CausalContext>> {
-    if ((this.several?.rows ?? 0) < rows) await this.grow(rows);
-    return this.several as DecoderRunner<CausalContext>;
+  /** Its ids may stand for other images next time. */
+  protected keep({ context, filled, embedded, adapter }: Sequence): void {
+    this.ids = embedded ? [] : context.slice(0, filled);
+    this.adapter = adapter;
   }
 
-  /** More rows: the texts that are in the present ones are read again. */
-  private async grow(rows: number, except?: Sequence): Promise<void> {
-    let size = 2;
-    while (size < rows) size *= 2;
-    const kept = except && { ids: except.context.slice(0, except.filled), embedded: except.embedded };
-    const others = this.holders.filter((held) => held !== undefined && held !== except && held.filled > 0);
-    this.several?.dispose();
-    this.several = this.runnerOf(Math.min(size, this.options.maxSequences));
-    for (const held of others as Sequence[]) {
-      await this.first.feed({ ids: held.context.slice(0, held.filled), embedded: held.embedded });
-      await this.several.cache.copyInto(held.slot as number, this.single.cache);
-    }
-    if (kept && others.length > 0) await this.first.feed(kept);
-  }
-
-  leave(sequence: Sequence): void {
-    if (this.alone === sequence) {
-      this.alone = undefined;
-      if (sequence.embedded) this.first.forget(); // its ids may stand for other images next time
-    }
-    this.holders[sequence.slot as number] = undefined;
-    sequence.slot = undefined;
-  }
-
-  dispose(): void {
-    this.single.dispose();
-    this.several?.dispose();
+  protected forget(): void {
+    this.ids = [];
+    this.memory.clear();
   }
 }

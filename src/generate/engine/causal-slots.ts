@@ -1,15 +1,17 @@
 import type { CausalLM } from "../../models/index.ts";
-import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
+import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
+import type { Device, Tensor } from "../../tensor/index.ts";
+import { positionsOf } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
-import { allLogits, lastLogits, rowsOf } from "../decoder-step.ts";
+import { rowsOf } from "../decoder-step.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { PromptMemory, sharedLength } from "./prompt-memory.ts";
 import { type SequenceRunner, StaleContext } from "./runner.ts";
 import { commonSignal, type Sequence } from "./sequence.ts";
-import { SlotCache, type SlotWindow } from "./slot-cache.ts";
+import { SlotCache } from "./slot-cache.ts";
+import { SlotSteps } from "./slot-steps.ts";
 
 /** How much a `CausalSlots` keeps. */
 export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
@@ -19,6 +21,8 @@ export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype
   maxSequences: number;
   /** Most positions of all texts together that there is room for. @default no limit */
   cacheTokens?: number;
+  /** Adapters that sequences may have. @default none */
+  adapters?: AdapterPool;
   /** Tokens of beginnings that are kept when their slots are needed by other texts. @default 0 */
   prefixTokens?: number;
 }
@@ -30,13 +34,11 @@ interface Slot {
   ids: readonly number[];
   /** They are of a text beyond the model's `cacheLimit`. */
   isBeyondLimit: boolean;
+  /** They are of a text that was written with it. */
+  adapter: PooledAdapter | undefined;
   /** In the order of uses. */
   lastUse: number;
 }
-
-/** ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache. */
-type StepInputs = [ids: Tensor<"i32">, context: CausalContext, lengths: Tensor<"i32">, total: Tensor<"i32">];
-type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 /** Tokens of a block of kept beginnings. */
 const BLOCK_TOKENS = 32;
@@ -56,7 +58,7 @@ export class CausalSlots implements SequenceRunner {
   private readonly prefixes: PrefixIndex;
   /** Of a slot for each block. */
   private readonly blocks: SlotCache | undefined;
-  private steps: { oneToken: Step; anyLength: Step; several: Step; proposed: Step };
+  private readonly steps: SlotSteps;
   private uses = 0;
   /** Those that have read something in the slots that they have. */
   private readonly begun = new WeakSet<Sequence>();
@@ -70,6 +72,7 @@ export class CausalSlots implements SequenceRunner {
       holder: undefined,
       ids: [],
       isBeyondLimit: false,
+      adapter: undefined,
       lastUse: 0,
     }));
     this.watch = new ModelWatch(model);
@@ -79,38 +82,7 @@ export class CausalSlots implements SequenceRunner {
       const sizes = { maxLength: BLOCK_TOKENS, initialRoom: BLOCK_TOKENS, maxSlots: blocks, device };
       this.blocks = new SlotCache(model.cacheShape, { ...sizes, cacheDtype: options.cacheDtype });
     }
-    this.steps = this.compileSteps();
-  }
-
-  private compileSteps(): CausalSlots["steps"] {
-    const { cache, options } = this;
-    const decoder = causalDecoder(this.model);
-    const stepOver = (
-      window: SlotWindow,
-      symbolicSizes?: (string | null)[][],
-      logitsOf = lastLogits<CausalContext>,
-    ) => {
-      const step = (...[ids, context, lengths, total]: StepInputs): Tensor<"f32"> => {
-        const open = window.open(lengths, total);
-        const logits = logitsOf(decoder, ids, open, context);
-        window.close(open);
-        return logits;
-      };
-      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
-      // and who gets the logits picks a token before the next run
-      const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
-      return compile(step as never, settings) as Step;
-    };
-    const anyLength = [
-      [null, "T"],
-      [null, "T"],
-    ];
-    return {
-      oneToken: stepOver(cache.one),
-      anyLength: stepOver(cache.one, anyLength),
-      several: stepOver(cache.several, [["R", null], ["R", null], ["R"]]),
-      proposed: stepOver(cache.one, anyLength, allLogits),
-    };
+    this.steps = new SlotSteps(model, this.cache, options);
   }
 
   noticeWeights(): boolean {
@@ -126,8 +98,7 @@ export class CausalSlots implements SequenceRunner {
   takeLayers(): void {
     this.watch.takeLayers();
     this.forget();
-    this.disposeSteps();
-    this.steps = this.compileSteps();
+    this.steps.retrace();
   }
 
   /** Called when nothing is waited for any more before a run. @throws StaleContext */
@@ -142,7 +113,8 @@ export class CausalSlots implements SequenceRunner {
   }
 
   fits(sequences: readonly Sequence[]): boolean {
-    const { cacheTokens = Number.POSITIVE_INFINITY } = this.options;
+    const { cacheTokens = Number.POSITIVE_INFINITY, adapters } = this.options;
+    if (adapters && !adapters.holds(sequences.map(({ adapter }) => adapter))) return false;
     const longest = Math.max(...sequences.map(({ context }) => context.length + 1));
     const length = Math.min(longest, this.options.contextLength);
     // where nobody has a slot the cache can begin anew
@@ -156,7 +128,18 @@ export class CausalSlots implements SequenceRunner {
   }
 
   async enter(sequence: Sequence): Promise<void> {
-    const { context } = sequence;
+    const { adapter } = sequence;
+    if (adapter) await this.options.adapters?.acquire(adapter);
+    try {
+      await this.takeSlot(sequence);
+    } catch (cause) {
+      if (adapter) this.options.adapters?.release(adapter);
+      throw cause;
+    }
+  }
+
+  private async takeSlot(sequence: Sequence): Promise<void> {
+    const { context, adapter } = sequence;
     await this.keepWithinLimit(context.length + 1);
     const most = this.usableBy(sequence);
     const shared = this.slots.map((slot) => Math.min(most, this.sharedBy(slot, sequence)));
@@ -172,7 +155,7 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
     const slot = this.slots[to];
     if (slot.ids.length > shared[to]) {
-      if (!sequence.embedded) this.prefixes.match(context); // used now: others go before these
+      if (!sequence.embedded) this.prefixes.match(context, adapter?.id); // used now: others go before these
       await this.keepBeginning(slot, to);
     }
     Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
@@ -183,19 +166,19 @@ export class CausalSlots implements SequenceRunner {
   /**
    * Tokens of a context that need not be read where they are there: not its last, unless the logits after it are known.
    */
-  private usableBy({ context, embedded }: Sequence): number {
+  private usableBy({ context, embedded, adapter }: Sequence): number {
     if (embedded) return 0;
-    return this.memory.find(context) ? context.length : context.length - 1;
+    return this.memory.find(context, adapter) ? context.length : context.length - 1;
   }
 
   /** Copies what other slots or blocks have of a context that nothing was read of yet. */
   private async share(sequence: Sequence): Promise<void> {
-    const { context, embedded, filled, isBeyondLimit } = sequence;
+    const { context, embedded, filled, isBeyondLimit, adapter } = sequence;
     const to = sequence.slot as number;
     const most = this.usableBy(sequence);
     const shared = this.slots.map((slot, i) => (i === to ? filled : Math.min(most, this.sharedBy(slot, sequence))));
     const longest = Math.max(...shared);
-    const blocks = embedded || isBeyondLimit ? [] : this.prefixes.match(context);
+    const blocks = embedded || isBeyondLimit ? [] : this.prefixes.match(context, adapter?.id);
     const inBlocks = Math.min(most, blocks.length * BLOCK_TOKENS);
     if (inBlocks > longest) await this.copyBlocks(blocks, to, inBlocks);
     else if (longest > filled)
@@ -219,8 +202,9 @@ export class CausalSlots implements SequenceRunner {
   }
 
   /** How many positions of a slot a sequence can use. */
-  private sharedBy({ holder, ids, isBeyondLimit }: Slot, sequence: Sequence): number {
+  private sharedBy({ holder, ids, isBeyondLimit, adapter }: Slot, sequence: Sequence): number {
     if (holder?.embedded) return 0;
+    if ((holder ? holder.adapter : adapter) !== sequence.adapter) return 0;
     const isOther = (holder ? holder.isBeyondLimit : isBeyondLimit) !== sequence.isBeyondLimit;
     if (isOther) return 0;
     return holder
@@ -229,10 +213,10 @@ export class CausalSlots implements SequenceRunner {
   }
 
   /** Copies what a slot has into blocks, before another text takes its place. */
-  private async keepBeginning({ ids, isBeyondLimit }: Slot, slot: number): Promise<void> {
+  private async keepBeginning({ ids, isBeyondLimit, adapter }: Slot, slot: number): Promise<void> {
     const { blocks, cache } = this;
     if (!blocks || isBeyondLimit) return;
-    const added = this.prefixes.insert(ids);
+    const added = this.prefixes.insert(ids, adapter?.id);
     if (added.length > 0) {
       const highest = Math.max(...added.map(({ place }) => place));
       await blocks.reserve(highest + 1, BLOCK_TOKENS, new Array(blocks.slots).fill(BLOCK_TOKENS));
@@ -255,9 +239,9 @@ export class CausalSlots implements SequenceRunner {
       this.begun.add(sequence);
       await this.share(sequence);
     }
-    const { context, embedded, signal } = sequence;
+    const { context, embedded, signal, adapter } = sequence;
     if (sequence.left === 0) {
-      const known = this.memory.find(context);
+      const known = this.memory.find(context, adapter);
       if (known) return known;
       sequence.filled--; // others were read meanwhile
     }
@@ -266,7 +250,7 @@ export class CausalSlots implements SequenceRunner {
     const ids = context.slice(start, to);
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
-    const { oneToken, anyLength } = this.steps;
+    const { oneToken, anyLength } = this.steps.of(adapter !== undefined);
     const images = start === 0 ? embedded : undefined;
     const step = (images || ids.length === 1 ? oneToken : anyLength).withSignal(signal);
     const looked = {
@@ -274,11 +258,12 @@ export class CausalSlots implements SequenceRunner {
       embeddings: images?.embeddings ?? null,
     };
     this.requireSameWeights();
-    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
+    if (adapter) this.options.adapters?.show(adapter, this.options.device);
+    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
     const numbers = await logits.take();
     sequence.filled = to;
     if (to < context.length) return undefined;
-    if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers);
+    if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers, adapter);
     return numbers;
   }
 
@@ -290,15 +275,16 @@ export class CausalSlots implements SequenceRunner {
   }
 
   async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
-    const { context, filled: start, embedded, signal, slot } = sequence;
+    const { context, filled: start, embedded, signal, slot, adapter } = sequence;
     const ids = [context[start], ...proposed];
     const to = start + ids.length;
     await this.reserve((slot as number) + 1, to);
     this.cache.show(this.cache.one, slot as number, 1);
     const looked = { positions: positionsOf([start + (embedded?.offset ?? 0)], ids.length), embeddings: null };
     this.requireSameWeights();
-    const step = this.steps.proposed.withSignal(signal);
-    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
+    const step = this.steps.of(adapter !== undefined).proposed.withSignal(signal);
+    if (adapter) this.options.adapters?.show(adapter, this.options.device);
+    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
     const numbers = rowsOf(await logits.take(), ids.length);
     sequence.filled = start + 1;
     return numbers;
@@ -320,7 +306,9 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve(last + 1, total);
     this.cache.show(this.cache.several, first, rows.length);
     const positions = rows.map(({ place, offset }) => place + offset);
-    const step = this.steps.several.withSignal(commonSignal(sequences));
+    const hasAdapters = sequences.some(({ adapter }) => adapter);
+    const adapters = hasAdapters ? this.adapterSlots(sequences, first, rows.length) : null;
+    const step = this.steps.of(hasAdapters).several.withSignal(commonSignal(sequences));
     this.requireSameWeights();
     const logits = await step(
       i32(
@@ -333,10 +321,25 @@ export class CausalSlots implements SequenceRunner {
         [rows.length],
       ),
       i32([total], [1]),
+      adapters,
     );
     const numbers = rowsOf(await logits.take(), rows.length);
     for (const sequence of sequences) sequence.filled++;
     return places.map((place) => numbers[place - first]);
+  }
+
+  /** Where the adapter of each row of a run is; null where all have one, which is shown. */
+  private adapterSlots(sequences: readonly Sequence[], first: number, rows: number): Tensor<"i32"> | null {
+    const { adapters, device } = this.options;
+    const [{ adapter: common }] = sequences;
+    if (common && sequences.every(({ adapter }) => adapter === common)) {
+      adapters?.show(common, device);
+      return null;
+    }
+    if (!adapters) return null;
+    const slots = new Array<number>(rows).fill(-1);
+    for (const { slot, adapter } of sequences) slots[(slot as number) - first] = adapters.slotOf(adapter);
+    return i32(slots, [rows]);
   }
 
   /** The token that a slot reads: of one whose turn it is not, something in a place that is not filled. */
@@ -363,7 +366,7 @@ export class CausalSlots implements SequenceRunner {
       await this.cache.copy({ slot: from, start: 0 }, { slot: hole, start: 0 }, sequence.filled);
       this.slots[hole] = { ...this.slots[from] };
       sequence.slot = hole;
-      this.slots[from] = { holder: undefined, ids: [], isBeyondLimit: false, lastUse: 0 };
+      this.slots[from] = { holder: undefined, ids: [], isBeyondLimit: false, adapter: undefined, lastUse: 0 };
     }
   }
 
@@ -373,16 +376,14 @@ export class CausalSlots implements SequenceRunner {
     slot.holder = undefined;
     slot.ids = isGone ? [] : sequence.context.slice(0, sequence.filled);
     slot.isBeyondLimit = sequence.isBeyondLimit;
+    slot.adapter = sequence.adapter;
+    if (sequence.adapter) this.options.adapters?.release(sequence.adapter);
     sequence.slot = undefined;
     this.begun.delete(sequence);
   }
 
-  private disposeSteps(): void {
-    for (const step of Object.values(this.steps)) step.dispose();
-  }
-
   dispose(): void {
-    this.disposeSteps();
+    this.steps.dispose();
     this.cache.dispose();
     this.blocks?.dispose();
   }

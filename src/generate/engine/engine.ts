@@ -1,6 +1,6 @@
 import { nextTurn, RuntimeError } from "../../base/index.ts";
 import { type SequenceRunner, StaleContext } from "./runner.ts";
-import { type Piece, Scheduler, type SchedulerOptions } from "./scheduler.ts";
+import { isWriting, type Piece, Scheduler, type SchedulerOptions, sourceTokens } from "./scheduler.ts";
 import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
 
 /** What an engine runs, and how. */
@@ -138,7 +138,7 @@ export class Engine {
       await this.read(runner, piece);
       this.noticeWeights(runner); // who has got a token may have set them
     }
-    const going = writing.filter(({ hasEnded, left }) => !hasEnded && left === 1);
+    const going = writing.filter((sequence) => !sequence.hasEnded && isWriting(sequence));
     const isAlone = going.length === 1 && runner.verify !== undefined && going[0].proposer !== undefined;
     if (isAlone && (await this.verify(runner, going[0]))) return true;
     if (going.length > 0) await this.advance(runner, going);
@@ -185,7 +185,7 @@ export class Engine {
   private async read(runner: SequenceRunner, { sequence, count }: Piece): Promise<void> {
     if (sequence.hasEnded || sequence.slot === undefined) return;
     await this.attempt([sequence], async () => {
-      const before = sequence.filled - sequence.shared;
+      const before = sequence.filled - sequence.shared - sourceTokens(sequence);
       const logits = await runner.read(sequence, count);
       if (logits && !sequence.hasBegun) {
         this.promptTokens += sequence.context.length;
@@ -243,4 +243,5 @@ const disposed = (): Error =>
 /** By other weights: nothing of the cache is good. What has images cannot be read again, and goes on. */
 function reread(sequence: Sequence): void {
   if (!sequence.embedded) sequence.filled = 0;
+  sequence.source?.forget();
 }

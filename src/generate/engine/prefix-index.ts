@@ -38,9 +38,12 @@ export class PrefixIndex {
     return this.blocks.size;
   }
 
-  /** Places of the blocks that a text begins with, in order. */
-  match(ids: readonly number[]): number[] {
-    return this.chain(ids).map((block) => {
+  /**
+   * Places of the blocks that a text begins with, in order.
+   * @param owner whose texts they are: those of others have other keys and values, such as by an adapter. @default 0
+   */
+  match(ids: readonly number[], owner = 0): number[] {
+    return this.chain(ids, owner).map((block) => {
       block.lastUse = ++this.uses;
       return block.place;
     });
@@ -50,16 +53,16 @@ export class PrefixIndex {
    * Keeps the beginning of a text as far as its blocks are whole: gives where those go that are not kept yet. The
    * caller puts them there before anything else is asked. Fewer where there is no place for all.
    */
-  insert(ids: readonly number[]): { start: number; place: number }[] {
+  insert(ids: readonly number[], owner = 0): { start: number; place: number }[] {
     const { blockTokens } = this;
-    const known = this.chain(ids);
+    const known = this.chain(ids, owner);
     for (const block of known) block.lastUse = ++this.uses;
     const added: { start: number; place: number }[] = [];
     let parent = known.at(-1);
     for (let start = known.length * blockTokens; start + blockTokens <= ids.length; start += blockTokens) {
       const place = this.takePlace(parent);
       if (place === undefined) break;
-      const key = keyOf(parent, ids, start, blockTokens);
+      const key = keyOf(parent, owner, ids.slice(start, start + blockTokens));
       const block: Block = { place, key, parent, children: 0, lastUse: ++this.uses };
       this.blocks.set(key, block);
       if (parent) parent.children++;
@@ -74,11 +77,11 @@ export class PrefixIndex {
     this.blocks.clear();
   }
 
-  private chain(ids: readonly number[]): Block[] {
+  private chain(ids: readonly number[], owner: number): Block[] {
     const { blockTokens } = this;
     const chain: Block[] = [];
     for (let start = 0; start + blockTokens <= ids.length; start += blockTokens) {
-      const block = this.blocks.get(keyOf(chain.at(-1), ids, start, blockTokens));
+      const block = this.blocks.get(keyOf(chain.at(-1), owner, ids.slice(start, start + blockTokens)));
       if (!block) break;
       chain.push(block);
     }
@@ -108,5 +111,5 @@ export class PrefixIndex {
 }
 
 /** The tokens themselves are the key: no two texts are taken for one another. */
-const keyOf = (parent: Block | undefined, ids: readonly number[], start: number, count: number): string =>
-  `${parent?.place ?? ""}:${ids.slice(start, start + count).join(",")}`;
+const keyOf = (parent: Block | undefined, owner: number, ids: readonly number[]): string =>
+  `${parent ? parent.place : `of ${owner}`}:${ids.join(",")}`;

@@ -6,25 +6,26 @@ const KEPT = 4;
  * once.
  */
 export class PromptMemory {
-  private readonly prompts: { ids: readonly number[]; logits: Float32Array }[] = [];
+  private readonly prompts: { ids: readonly number[]; owner: object | undefined; logits: Float32Array }[] = [];
 
-  keep(ids: readonly number[], logits: Float32Array): void {
-    this.forget(ids);
-    this.prompts.push({ ids: [...ids], logits: logits.slice() });
+  /** @param owner what besides the ids decides the logits: the adapter. @default nothing */
+  keep(ids: readonly number[], logits: Float32Array, owner?: object): void {
+    this.forget(ids, owner);
+    this.prompts.push({ ids: [...ids], owner, logits: logits.slice() });
     if (this.prompts.length > KEPT) this.prompts.shift();
   }
 
   /** A copy: who picks a token changes them. */
-  find(ids: readonly number[]): Float32Array | undefined {
-    return this.prompts.find((prompt) => areEqual(prompt.ids, ids))?.logits.slice();
+  find(ids: readonly number[], owner?: object): Float32Array | undefined {
+    return this.prompts.find((prompt) => prompt.owner === owner && areEqual(prompt.ids, ids))?.logits.slice();
   }
 
   clear(): void {
     this.prompts.length = 0;
   }
 
-  private forget(ids: readonly number[]): void {
-    const place = this.prompts.findIndex((prompt) => areEqual(prompt.ids, ids));
+  private forget(ids: readonly number[], owner: object | undefined): void {
+    const place = this.prompts.findIndex((prompt) => prompt.owner === owner && areEqual(prompt.ids, ids));
     if (place >= 0) this.prompts.splice(place, 1);
   }
 }

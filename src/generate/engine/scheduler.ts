@@ -168,7 +168,7 @@ export class Scheduler {
       if (tokens <= 0) break;
       const count = sequence.embedded ? sequence.left : Math.min(tokens, sequence.left);
       pieces.push({ sequence, count });
-      tokens -= count;
+      tokens -= count + sourceTokens(sequence);
     }
     return pieces;
   }
@@ -185,8 +185,11 @@ export class Scheduler {
 }
 
 /** Whether but one token of its context is left to be read: that which was picked last, as a rule. */
-const isWriting = ({ left, filled, embedded }: Sequence): boolean =>
-  left === 1 && (filled > 0 || embedded === undefined);
+export const isWriting = ({ left, filled, embedded, source }: Sequence): boolean =>
+  left === 1 && (filled > 0 || embedded === undefined) && (!source || source.encoded !== undefined);
+
+/** What is read of the source of a text before its first token. */
+export const sourceTokens = ({ source }: Sequence): number => (source && !source.encoded ? source.tokens : 0);
 
 /** What has images cannot be read again once it has begun. */
 const mayYield = ({ embedded, filled }: Sequence): boolean => embedded === undefined || filled === 0;

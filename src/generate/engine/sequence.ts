@@ -1,8 +1,10 @@
-import { onAbort } from "../../base/index.ts";
-import type { EmbeddedPrompt } from "../cached-text.ts";
+import { OptionError, onAbort } from "../../base/index.ts";
+import type { PooledAdapter } from "../../peft/index.ts";
+import type { EmbeddedPrompt } from "../causal-decoder.ts";
+import type { SequenceSource } from "../encoded-source.ts";
+import type { FinishReason } from "../finish-reason.ts";
 import type { Proposals, Proposer } from "../speculation/index.ts";
 import type { TokenPicker } from "../token-picker.ts";
-import type { FinishReason } from "../write-texts.ts";
 
 /** What one text needs to be written. */
 export interface SequenceOptions {
@@ -12,6 +14,8 @@ export interface SequenceOptions {
   picker: TokenPicker;
   /** What is in the place of some tokens of the prompt. @default nothing */
   embedded?: EmbeddedPrompt;
+  /** Of encoder-decoders: what it is written of. */
+  source?: SequenceSource;
   /** Proposes tokens, several of which are run together. @default nothing does */
   proposer?: Proposer;
   /** Texts of a higher one go first. @default 0 */
@@ -20,6 +24,10 @@ export interface SequenceOptions {
   group?: string;
   /** Ends the text. @default nothing does */
   signal?: AbortSignal;
+  /** Whose layers the text is written with, beside the model's. @default the model's alone */
+  adapter?: PooledAdapter;
+  /** Called when it has ended. */
+  onEnd?: () => void;
 }
 
 /** How long a text a model can look at. */
@@ -45,10 +53,12 @@ interface Asker {
 export class Sequence {
   readonly picker: TokenPicker;
   readonly embedded: EmbeddedPrompt | undefined;
+  readonly source: SequenceSource | undefined;
   readonly proposer: Proposer | undefined;
   readonly priority: number;
   readonly group: string;
   readonly signal: AbortSignal | undefined;
+  readonly adapter: PooledAdapter | undefined;
   /** What the model looks at: prompt and answer, less what was forgotten. */
   context: number[];
   /** Tokens of the context whose keys and values are in the cache. */
@@ -67,6 +77,7 @@ export class Sequence {
   idleSince: number | undefined;
   private readonly limits: ContextLimits;
   private readonly onChange: (sequence: Sequence) => void;
+  private readonly onEnd: (() => void) | undefined;
   private readonly stopWaiting: (() => void) | undefined;
   private asker: Asker | undefined;
   /** Tokens that were picked together with one before, and nobody has asked for yet. */
@@ -75,13 +86,16 @@ export class Sequence {
 
   /** @param onChange called when somebody asks for a token, or nobody will any more */
   constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
-    const { prompt, picker, embedded, proposer, priority = 0, group = "", signal } = options;
+    const { prompt, picker, embedded, source, proposer, priority = 0, group = "", signal, adapter, onEnd } = options;
     this.picker = picker;
     this.embedded = embedded;
+    this.source = source;
     this.proposer = proposer;
     this.priority = priority;
     this.group = group;
     this.signal = signal;
+    this.adapter = adapter;
+    this.onEnd = onEnd;
     this.limits = limits;
     this.onChange = onChange;
     this.context = prompt.slice(-limits.contextLength);
@@ -201,6 +215,7 @@ export class Sequence {
     this.stopWaiting?.();
     this.answer();
     this.onChange(this);
+    this.onEnd?.();
   }
 
   private answer(): void {
@@ -221,3 +236,13 @@ export function commonSignal(sequences: readonly Sequence[]): AbortSignal | unde
 /** Tokens that a prompt with images and its answer may have: nothing of it can be read again. */
 export const roomOfEmbedded = ({ contextLength, cacheLimit = Number.POSITIVE_INFINITY }: ContextLimits): number =>
   Math.min(contextLength, cacheLimit);
+
+/** @throws OptionError for what is no priority or group */
+export function requirePlace({ priority = 0, group = "" }: Pick<SequenceOptions, "priority" | "group">): void {
+  const require = (isFine: boolean, expected: string, received: unknown) => {
+    if (!isFine)
+      throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
+  };
+  require(Number.isFinite(priority), "priority to be a number", priority);
+  require(typeof group === "string", "group to be a text", group);
+}

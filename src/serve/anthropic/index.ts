@@ -43,7 +43,7 @@ export async function messagesJob(
     job: {
       ...job,
       usage: { includeUsage: true, continuousUsage: false },
-      shapes: () => messageShapes({ model: service.model.id, promptTokens, stopSequences }),
+      shapes: () => messageShapes({ model: service.nameOf(request.model), promptTokens, stopSequences }),
     },
   };
 }
@@ -64,6 +64,7 @@ export async function countedTokens(service: Service, json: unknown, signal: Abo
 function chatRequest(service: Service, request: PromptRequest): ChatRequest {
   const thinking = thinkingOf(request);
   return {
+    model: request.model,
     messages: chatMessages(request.system, request.messages),
     tools: toolsOf(request),
     ...toolChoiceOf(request),

@@ -4,9 +4,13 @@ import {
   invalid,
   isObject,
   isText,
+  list,
+  object,
+  oneOf,
   readFields,
   rule,
   text,
+  textOrList,
   type Values,
   wholeNumber,
 } from "../fields.ts";
@@ -14,20 +18,25 @@ import {
 const MAX_STOPS = 16;
 
 const share = (least: string, accepts: (value: number) => boolean) =>
-  rule<number>(least, (value) => typeof value === "number" && accepts(value));
+  rule<number>(least, (value) => typeof value === "number" && accepts(value), { type: "number" });
 
 /** What a prompt is made of. */
 const promptFields = {
   model: text,
-  messages: rule<unknown[]>("a list of at least one message", (value) => Array.isArray(value) && value.length > 0),
+  messages: rule<unknown[]>(
+    "a list of at least one message",
+    (value) => Array.isArray(value) && value.length > 0,
+    list,
+  ),
   system: rule<string | unknown[]>(
     "a text, or a list of blocks of text",
     (value) => isText(value) || Array.isArray(value),
+    textOrList,
   ),
-  tools: rule<unknown[]>("a list of tools", Array.isArray),
-  tool_choice: rule<object>("an object with a type", isObject),
-  thinking: rule<object>("an object with a type", isObject),
-  output_config: rule<object>("an object", isObject),
+  tools: rule<unknown[]>("a list of tools", Array.isArray, list),
+  tool_choice: rule<object>("an object with a type", isObject, object),
+  thinking: rule<object>("an object with a type", isObject, object),
+  output_config: rule<object>("an object", isObject, object),
   cache_control: "harmless",
   speed: ["standard"],
 } as const satisfies Fields;
@@ -39,6 +48,7 @@ export const messagesFields = {
   stop_sequences: rule<string[]>(
     `a list of at most ${MAX_STOPS} texts, none of them empty`,
     (value) => Array.isArray(value) && value.length <= MAX_STOPS && value.every((stop) => isText(stop) && stop !== ""),
+    { ...list, items: { type: "string" }, maxItems: MAX_STOPS },
   ),
   temperature: share("a number from 0 to 1", (value) => value >= 0 && value <= 1),
   top_p: share("a number above 0 and at most 1", (value) => value > 0 && value <= 1),
@@ -58,7 +68,7 @@ const toolFields = {
   type: ["custom"],
   name: text,
   description: text,
-  input_schema: rule<object>("the JSON Schema of an object", isObject),
+  input_schema: rule<object>("the JSON Schema of an object", isObject, object),
   strict: flag,
   cache_control: "harmless",
   eager_input_streaming: "harmless", // input is always streamed as it is written
@@ -69,29 +79,25 @@ const toolFields = {
 
 const choiceTypes = ["auto", "any", "tool", "none"] as const;
 const choiceFields = {
-  type: rule<(typeof choiceTypes)[number]>(`one of ${choiceTypes.join(", ")}`, (value) =>
-    choiceTypes.includes(value as never),
-  ),
+  type: oneOf(choiceTypes),
   name: text,
   disable_parallel_tool_use: flag,
 } as const satisfies Fields;
 
 const thinkingTypes = ["enabled", "adaptive", "disabled"] as const;
 const thinkingFields = {
-  type: rule<(typeof thinkingTypes)[number]>(`one of ${thinkingTypes.join(", ")}`, (value) =>
-    thinkingTypes.includes(value as never),
-  ),
+  type: oneOf(thinkingTypes),
   budget_tokens: wholeNumber(1),
   display: ["summarized"], // thoughts are shown
 } as const satisfies Fields;
 
 const outputFields = {
-  format: rule<object>("an object with type and schema", isObject),
+  format: rule<object>("an object with type and schema", isObject, object),
   effort: [],
 } as const satisfies Fields;
 const formatFields = {
   type: rule<"json_schema">('"json_schema"', (value) => value === "json_schema"),
-  schema: rule<Readonly<Record<string, unknown>>>("a JSON Schema", isObject),
+  schema: rule<Readonly<Record<string, unknown>>>("a JSON Schema", isObject, object),
 } as const satisfies Fields;
 
 export type PromptRequest = Omit<Values<typeof promptFields>, "messages"> & { messages: unknown[] };

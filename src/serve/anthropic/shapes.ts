@@ -139,6 +139,7 @@ function deltaOf(event: ChatEvent): object | undefined {
 }
 
 const errorTypes: Partial<Record<RequestError["status"], string>> = {
+  401: "authentication_error",
   403: "permission_error",
   404: "not_found_error",
   413: "request_too_large",

@@ -26,6 +26,8 @@ export interface LoadedOnDemand<K extends ModelKind> {
   bytes: number;
   /** Of its config.json, such as "bert". @default not told before it is loaded */
   family?: string;
+  /** Names of adapters that it has as soon as it is loaded. @default none are known before */
+  adapters?: readonly string[];
   load(): Promise<KindModels[K]>;
 }
 

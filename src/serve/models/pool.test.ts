@@ -1,104 +1,8 @@
 /** Loads and leases by a loader and a clock that the test moves. */
 import { describe, expect, test } from "vitest";
-import type { Clock } from "./clock.ts";
+import { HandClock, HandLoader, type PendingCall, type Value } from "../../testing/hand-loader.ts";
 import { Pool, type PoolOptions } from "./pool.ts";
 import type { Lease } from "./slot.ts";
-
-/** A clock that stands still until it is turned. */
-class HandClock implements Clock {
-  private time = 0;
-  private readonly calls = new Set<{ at: number; call: () => void }>();
-
-  now(): number {
-    return this.time;
-  }
-
-  after(ms: number, call: () => void): () => void {
-    const entry = { at: this.time + ms, call };
-    this.calls.add(entry);
-    return () => this.calls.delete(entry);
-  }
-
-  turn(ms: number): void {
-    this.time += ms;
-    for (const entry of [...this.calls].sort((a, b) => a.at - b.at)) {
-      if (entry.at > this.time || !this.calls.delete(entry)) continue;
-      entry.call();
-    }
-  }
-
-  get waiting(): number {
-    return this.calls.size;
-  }
-}
-
-interface Value {
-  id: string;
-  isDisposed: boolean;
-}
-
-interface Pending<R> {
-  id: string;
-  end: (result: R) => void;
-  fail: (error: Error) => void;
-}
-
-/** Loads and disposes when the test says so, and counts. */
-class HandLoader {
-  readonly loads: Pending<void>[] = [];
-  readonly disposals: Pending<void>[] = [];
-  readonly alive = new Set<Value>();
-  /** Of what is loaded or being loaded. */
-  usedBytes = 0;
-
-  source(id: string, bytes: number, isPinned = false) {
-    return {
-      id,
-      bytes,
-      isPinned,
-      load: async (): Promise<Value> => {
-        this.usedBytes += bytes;
-        try {
-          await this.pending(this.loads, id);
-        } catch (error) {
-          this.usedBytes -= bytes;
-          throw error;
-        }
-        const value = { id, isDisposed: false };
-        this.alive.add(value);
-        return value;
-      },
-      dispose: async (value: Value) => {
-        expect(value.isDisposed).toBe(false);
-        value.isDisposed = true;
-        try {
-          await this.pending(this.disposals, id);
-        } finally {
-          this.alive.delete(value);
-          this.usedBytes -= bytes;
-        }
-      },
-    };
-  }
-
-  private pending(list: Pending<void>[], id: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const leave = () => list.splice(list.indexOf(entry), 1);
-      const entry: Pending<void> = {
-        id,
-        end: () => {
-          leave();
-          resolve();
-        },
-        fail: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      list.push(entry);
-    });
-  }
-}
 
 /** Lets all promises go on that can. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -115,7 +19,7 @@ function setUp(sizes: Readonly<Record<string, number>>, options: PoolOptions = {
     loader.loads.find((load) => load.id === id)?.end();
     return lease;
   };
-  const endAll = async (list: readonly Pending<void>[]) => {
+  const endAll = async (list: readonly PendingCall[]) => {
     for (const each of [...list]) each.end();
     await settled();
   };
@@ -329,7 +233,7 @@ function randomOf(seed: number): () => number {
   };
 }
 
-test.each(Array.from({ length: 200 }, (_, seed) => seed))(
+test.each(Array.from({ length: 100 }, (_, seed) => seed))(
   "nothing is lent, kept or lost that may not be: schedule %i",
   async (seed) => {
     const random = randomOf(seed);

@@ -197,6 +197,22 @@ test("a model that cannot be loaded is no fault of the request, and the next one
   expect((await ask("/v1/completions", { prompt: "x" })).status).toBe(200);
 });
 
+test("as many wait for a load as maxQueue says", async () => {
+  const { open, opened } = gate();
+  const { entry, begun } = onDemand("a", { opened });
+  const ask = asker(createApp(entry, { maxQueue: 1 }));
+  const first = ask("/v1/completions", { prompt: "x" });
+  await begun;
+  const { status, headers, body } = await ask("/v1/completions", { prompt: "x" });
+  expect([status, headers.get("retry-after")]).toEqual([429, "5"]);
+  expect(body.error).toMatchObject({
+    message: "Requests that wait for the model 'a' to be loaded: 1, and it takes no more.",
+    code: "rate_limit_exceeded",
+  });
+  open();
+  expect((await first).status).toBe(200);
+});
+
 describe("Ollama's keep_alive", () => {
   const a = onDemand("a");
   const ask = asker(createApp([a.entry]));
@@ -215,6 +231,13 @@ describe("Ollama's keep_alive", () => {
     expect(await running()).toEqual([]);
     expect((await generate({ keep_alive: "0" })).body.done_reason).toBe("unload");
     expect(a.loads).toHaveLength(2);
+  });
+
+  test("does not make one go that was handed over loaded", async () => {
+    const ask = asker(createApp(tinyServedModel()));
+    const body = { max_tokens: undefined, model: "tiny", prompt: "", keep_alive: 0 };
+    expect((await ask("/api/generate", body)).body.done_reason).toBe("load");
+    expect((await ask("/api/ps")).body.models).toHaveLength(1);
   });
 
   test.each(["soon", "", "5", "1x", true])("%j is refused", async (value) => {

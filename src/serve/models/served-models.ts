@@ -40,6 +40,7 @@ interface Entry {
   kind: ModelKind;
   bytes: number;
   family?: string;
+  adapters?: readonly string[];
   isPinned: boolean;
   load(): Promise<KindModels[ModelKind]>;
 }
@@ -56,6 +57,8 @@ export class ServedModels {
   readonly requestTimeoutMs: number;
   readonly stalledTimeoutMs: number;
   readonly metrics = new Metrics();
+  /** Told of models that are loaded and let go. */
+  onChange: (change: "model_loaded" | "model_unloaded", model: string) => void = () => {};
   private readonly queueOptions: Required<QueueOptions>;
   private readonly entries: ReadonlyMap<string, Entry>;
   private readonly pool: Pool<AnyService>;
@@ -98,6 +101,11 @@ export class ServedModels {
     return [...this.entries.values()].find((entry) => entry.kind === kind)?.id;
   }
 
+  /** The name of the model that a request of this kind gets. @throws RequestError as `lease` */
+  nameFor(kind: ModelKind, asked: string | undefined): string {
+    return this.entryFor(kind, asked).id;
+  }
+
   /**
    * Lends the service of a model, which is loaded when it is not there.
    * @param asked its name; undefined for the only one of its kind
@@ -111,8 +119,8 @@ export class ServedModels {
   ): Promise<Lease<Services[K]>> {
     const { id } = this.entryFor(kind, asked);
     const { maxQueue } = this.queueOptions;
-    const { isLoaded, waiting } = this.pool.stateOf(id);
-    if (!isLoaded && waiting >= Math.max(1, maxQueue)) throw tooManyWait(id, waiting);
+    const { waiting } = this.pool.stateOf(id);
+    if (waiting >= Math.max(1, maxQueue)) throw tooManyWait(id, waiting);
     return this.pool.lease(id, options) as Promise<Lease<Services[K]>>;
   }
 
@@ -170,7 +178,7 @@ export class ServedModels {
   }
 
   private require(asked: string): Entry {
-    const entry = this.entries.get(asked);
+    const entry = this.entries.get(asked) ?? this.baseOf(asked);
     if (entry) return entry;
     const names = [...this.entries.keys()];
     const near = nearest(asked, names);
@@ -183,6 +191,14 @@ export class ServedModels {
       message: `The model '${asked}' is not served here; ${rest}`,
       param: "model",
       code: "model_not_found",
+    });
+  }
+
+  /** The model that has an adapter of this name, or will have it when it is loaded. */
+  private baseOf(adapter: string): Entry | undefined {
+    return [...this.entries.values()].find(({ id, adapters }) => {
+      const service = this.pool.peek(id);
+      return service instanceof Service ? service.model.generator.adapters.has(adapter) : adapters?.includes(adapter);
     });
   }
 
@@ -226,11 +242,13 @@ export class ServedModels {
           (performance.now() - start) / 1000,
           service instanceof Service ? service.model.generator : undefined,
         );
+        this.onChange("model_loaded", id);
         return service;
       },
       dispose: async (service) => {
         await service.dispose();
         metrics.unloaded();
+        this.onChange("model_unloaded", id);
         if (!isPinned) disposeOf(service);
       },
     };
@@ -273,7 +291,7 @@ const stoppingError = () =>
 function tooManyWait(id: string, waiting: number): RequestError {
   return new RequestError({
     status: 429,
-    message: `The model '${id}' is being loaded: ${waiting} requests wait for it, and it takes no more.`,
+    message: `Requests that wait for the model '${id}' to be loaded: ${waiting}, and it takes no more.`,
     type: "requests",
     code: "rate_limit_exceeded",
     headers: { "retry-after": "5" },

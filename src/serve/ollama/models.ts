@@ -13,7 +13,7 @@ const LATEST = /:latest$/;
 const NEVER = "9999-12-31T23:59:59Z";
 
 /** Every field of POST /api/show. */
-const showFields = {
+export const showFields = {
   model: text,
   name: text, // the older name
   verbose: flag,

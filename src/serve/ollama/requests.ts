@@ -4,6 +4,8 @@ import {
   invalid,
   isObject,
   isText,
+  list,
+  objectSchema,
   readFields,
   rule,
   text,
@@ -75,7 +77,7 @@ const common = {
     "true, false, low, medium or high",
     (value) => typeof value === "boolean" || levels.includes(value as string),
   ),
-  options: rule<object>("an object", isObject),
+  options: rule<object>("an object", isObject, objectSchema(optionFields)),
   logprobs: flag,
   top_logprobs: wholeNumber(0, MAX_LOGPROBS),
   keep_alive: keepAlive, // by how the model is lent
@@ -86,8 +88,8 @@ const common = {
 /** Every field of POST /api/chat. */
 export const chatFields = {
   ...common,
-  messages: rule<unknown[]>("a list of messages", Array.isArray),
-  tools: rule<unknown[]>("a list of tools", Array.isArray),
+  messages: rule<unknown[]>("a list of messages", Array.isArray, list),
+  tools: rule<unknown[]>("a list of tools", Array.isArray, list),
 } as const satisfies Fields;
 
 /** Every field of POST /api/generate. */

@@ -1,5 +1,6 @@
-import { type App, answer, jsonBody } from "../exchange.ts";
+import { type App, answer, jsonBody, type Read } from "../exchange.ts";
 import type { ServedModels } from "../models/index.ts";
+import type { Service } from "../service.ts";
 import { embedRoutes } from "./embed.ts";
 import { ollamaChat, ollamaGenerate } from "./jobs.ts";
 import { leaseOf } from "./lease.ts";
@@ -8,8 +9,13 @@ import { OllamaModels } from "./models.ts";
 /** The endpoints of Ollama's API. */
 export function ollamaRoutes(app: App, models: ServedModels): void {
   const shown = new OllamaModels(models);
-  app.post("/api/chat", (c) => answer(c, models, ollamaChat, leaseOf));
-  app.post("/api/generate", (c) => answer(c, models, ollamaGenerate, leaseOf));
+  const isLeaving = ({ model }: Service) => models.info(model.id).expiresInMs === 0;
+  const withTime =
+    (read: typeof ollamaChat): Read =>
+    (service, json, signal) =>
+      read(service, json, signal, isLeaving(service));
+  app.post("/api/chat", (c) => answer(c, models, withTime(ollamaChat), leaseOf));
+  app.post("/api/generate", (c) => answer(c, models, withTime(ollamaGenerate), leaseOf));
   embedRoutes(app, models);
   app.get("/api/tags", (c) => c.json(shown.tags()));
   app.get("/api/ps", (c) => c.json(shown.running()));

@@ -24,11 +24,11 @@ interface OllamaShapeOptions {
 
 type StreamItem = AnswerPart | { reason: string } | { usage: Usage } | { error: string };
 
-/** An answer that writes nothing: it asks for the model to be there, and it is; or to go, with a time of 0. */
-export const loadedAnswer = (endpoint: Endpoint, model: string, keepAliveMs: number | undefined): object => ({
+/** An answer that writes nothing: it asks for the model to be there, and it is, or to go. */
+export const loadedAnswer = (endpoint: Endpoint, model: string, isLeaving: boolean): object => ({
   ...head(endpoint, model, {}),
   done: true,
-  done_reason: keepAliveMs === 0 ? "unload" : "load",
+  done_reason: isLeaving ? "unload" : "load",
 });
 
 function head(endpoint: Endpoint, model: string, { content = "", thinking, calls }: Piece): object {

@@ -33,5 +33,6 @@ export async function answerJson<K extends ModelKind>(
 export function finish(life: RequestLife, tokens: number): void {
   const usage = { prompt_tokens: tokens, completion_tokens: 0, total_tokens: tokens };
   life.meter.end(usage, ["stop"]);
-  Object.assign(life.record, { usage, outcome: "stop" });
+  life.record.countUsage(() => usage);
+  life.record.finishReasons = ["stop"];
 }

@@ -1,5 +1,5 @@
 /** Endpoints of models that do not write: embeddings, rankings, classes, speech. */
-export { classifyRoutes } from "./classify.ts";
-export { embeddingRoutes, embeddings } from "./embeddings.ts";
-export { rankingRoutes } from "./ranking.ts";
-export { speechRoutes } from "./transcriptions.ts";
+export { classifyFields, classifyRoutes } from "./classify.ts";
+export { embeddingFields, embeddingRoutes } from "./embeddings.ts";
+export { rankingRoutes, rerankFields, scoreFields } from "./ranking.ts";
+export { speechRoutes, transcriptionFields, translationFields } from "./transcriptions.ts";

@@ -30,7 +30,7 @@ export function listOf(input: Texts | undefined, param: string): (string | numbe
   return list;
 }
 
-/** Most tokens that a text is cut to, or undefined where it is not. @throws RequestError for more than the model takes */
+/** What a text is cut to, or undefined where it is not. @throws RequestError for more tokens than the model takes */
 export function cutLength(asked: number | undefined, maxTokens: number): number | undefined {
   if (asked === undefined) return undefined;
   if (asked > maxTokens) throw invalid("truncate_prompt_tokens", `at most the model's ${maxTokens} tokens`, asked);

@@ -1,0 +1,106 @@
+import type { Command } from "commander";
+import { openStore, readGatewayConfig, serveGateway, type UsageQuery, type UsageTotal } from "../gateway/index.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+import { choice } from "./option-names.ts";
+import { integer } from "./parse-values.ts";
+
+const CONFIG = "a YAML file of upstreams, see docs/gateway.md";
+
+interface GatewayFlags {
+  port?: number;
+  host?: string;
+  log?: boolean;
+  logFormat?: "text" | "json";
+}
+
+/** Declares `kindling gateway`. */
+export function addGateway(program: Command): void {
+  const gateway = program
+    .command("gateway")
+    .argument("<config>", CONFIG)
+    .description("Serve one OpenAI-compatible endpoint over several upstreams: routing, retries, caches, budgets.")
+    .option("--port <n>", "port; 0 takes a free one (default: the configuration's)", integer)
+    .option("--host <address>", "address to listen on (default: the configuration's)")
+    .option("--log", "write a line for each request to standard error")
+    .addOption(choice("--log-format <format>", "words for people, or JSON for programs", ["text", "json"]))
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kindling gateway gateway.yaml\n  kindling gateway check gateway.yaml\n  kindling gateway usage gateway.yaml --by model --since 2026-11-01",
+    )
+    .action((config, flags) => gatewayCommand(config, flags));
+
+  gateway
+    .command("check")
+    .argument("<config>", CONFIG)
+    .description(
+      "Read a configuration with its secrets and prices, and show what it serves; nothing is asked of upstreams.",
+    )
+    .action(checkCommand);
+
+  gateway
+    .command("usage")
+    .argument("<config>", CONFIG)
+    .description("Show what keys, models or days have used, from the store of a configuration.")
+    .addOption(choice("--by <what>", "a line for each", ["key", "model", "day"]).default("key"))
+    .option("--since <day>", "first day, as 2026-11-01")
+    .option("--until <day>", "last day")
+    .option("--json", "as JSON")
+    .action(usageCommand);
+}
+
+/** `kindling gateway`: serves until Ctrl-C. */
+async function gatewayCommand(path: string, { log = false, port, host, logFormat }: GatewayFlags): Promise<void> {
+  const config = await readGatewayConfig(path);
+  const server = await serveGateway(config, {
+    ...(port !== undefined && { port }),
+    ...(host !== undefined && { host }),
+    ...(logFormat && { logFormat }),
+    ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
+  });
+  let cancelSignal: AbortSignal | undefined;
+  const interrupted = new Promise<void>((resolve) => {
+    cancelSignal = abortOnInterrupt(resolve).cancelSignal; // before it is said that Ctrl-C ends
+  });
+  process.stdout.write(`\nthe gateway is at ${server.url}/v1, with ${server.models.join(", ")}\n  Ctrl-C ends.\n`);
+  await interrupted;
+  cancelSignal?.addEventListener("abort", () => void server.close({ now: true }));
+  await server.close();
+}
+
+/** `kindling gateway check` */
+async function checkCommand(path: string): Promise<void> {
+  const { upstreams, keys, prices, store } = await readGatewayConfig(path);
+  for (const { name, kind, baseUrl, models } of upstreams)
+    process.stdout.write(`${name}: ${kind} at ${baseUrl.href}, ${[...models.keys()].join(", ")}\n`);
+  const usage = store === undefined ? "in memory, lost at the end" : "sqlite" in store ? store.sqlite : "PostgreSQL";
+  process.stdout.write(
+    `keys: ${keys?.file ?? "none, anybody may use it"}\nprices: ${prices ? prices.currency : "none"}\nusage: ${usage}\n`,
+  );
+}
+
+/** `kindling gateway usage` */
+async function usageCommand(path: string, { json = false, ...query }: UsageQuery & { json?: boolean }): Promise<void> {
+  const config = await readGatewayConfig(path);
+  const store = await openStore(config.store);
+  const totals = await store.totals(query).finally(() => store.close());
+  process.stdout.write(json ? `${JSON.stringify(totals, null, 2)}\n` : usageTable(query.by, totals));
+}
+
+function usageTable(by: string, totals: readonly UsageTotal[]): string {
+  const head = [by, "requests", "errors", "cache hits", "input", "cached", "output", "cost", "unpriced"];
+  const rows = totals.map((total) => [
+    total.name,
+    ...[total.requests, total.errors, total.cacheHits, total.inputTokens, total.cachedTokens, total.outputTokens].map(
+      String,
+    ),
+    `${total.cost.toFixed(6)} ${total.currency}`.trim(),
+    String(total.unpriced),
+  ]);
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join("  ")
+      .trimEnd();
+  return `${[head, ...rows].map(line).join("\n")}\n`;
+}

@@ -1,0 +1,91 @@
+/** `kindling serve` as a program: its signals, its exit codes. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { addKey } from "../keys/index.ts";
+import { program } from "../testing/built-program.ts";
+
+const model = fileURLToPath(new URL("../../golden/pipelines/models/gpt2", import.meta.url));
+let folder: string;
+let child: ChildProcess | undefined;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-serve-"));
+});
+afterEach(async () => {
+  child?.kill("SIGKILL");
+  await rm(folder, { recursive: true });
+});
+
+/** What the program has written so far, to wait for. */
+class Output {
+  private text = "";
+  private waiting: (() => void)[] = [];
+
+  add(data: string): void {
+    this.text += data;
+    for (const look of this.waiting) look();
+  }
+
+  /** Waits until it says that. */
+  async match(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.text);
+      if (match) return match;
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    }
+  }
+}
+
+/** Serves, and waits until it says where. */
+async function start(...options: string[]) {
+  const running = spawn(process.execPath, [program, "serve", model, "--port", "0", ...options], { cwd: folder });
+  child = running;
+  const output = new Output();
+  for (const stream of [running.stdout, running.stderr])
+    stream.setEncoding("utf8").on("data", (text) => output.add(text));
+  const ended = once(running, "close") as Promise<[code: number | null, signal: string | null]>;
+  const [, url] = await output.match(/ at (https?:\S+)/);
+  return { running, output, ended, url };
+}
+
+/** A stream that goes on for as long as the model has room. */
+async function stream(url: string, headers: Record<string, string> = {}) {
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ prompt: [1, 2], max_tokens: 90, ignore_eos: true, stream: true }),
+  });
+  return { status: response.status, text: response.text() };
+}
+
+test("SIGHUP reads keys again and ends nothing; SIGTERM ends it with 0, when what is under way is whole", async () => {
+  const keys = join(folder, "keys.json");
+  const key = await addKey(keys, "app");
+  const { running, output, ended, url } = await start("--keys", keys, "--log", "json", "--audit", "audit.jsonl");
+  expect((await stream(url)).status).toBe(401);
+  await (await stream(url, { "x-api-key": key })).text;
+  await output.match(/"key":"app",.*"finish_reason":"length"/);
+  await writeFile(keys, "{}");
+  running.kill("SIGHUP");
+  await output.match(/not read again, what was there before stays: .*keys\.json/);
+  const { status, text } = await stream(url, { "x-api-key": key });
+  running.kill("SIGTERM");
+  expect(status).toBe(200);
+  expect(await text).toMatch(/"finish_reason":"length"[\s\S]*\[DONE\]/);
+  expect(await ended).toEqual([0, null]);
+  expect(await readFile(join(folder, "audit.jsonl"), "utf8")).toMatch(/"server_started"[\s\S]*"server_stopped"\}\n$/);
+});
+
+test("its options may be in a file; without anything to read again SIGHUP ends it", async () => {
+  const config = join(folder, "serve.yaml");
+  await writeFile(config, "log: json\nmax-queue: 3\n");
+  const { running, output, ended, url } = await start("--config", config);
+  await fetch(`${url}/health`);
+  await output.match(/"path":"\/health"/);
+  running.kill("SIGHUP");
+  expect(await ended).toEqual([0, null]);
+});

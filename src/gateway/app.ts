@@ -1,0 +1,103 @@
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import {
+  type AccessOptions,
+  accessRules,
+  asRequestError,
+  bodyText,
+  jsonOf,
+  type OperationOptions,
+  Operations,
+  RequestError,
+  unpackedBodies,
+} from "../serve/index.ts";
+import { answered } from "./answer.ts";
+import type { Environment } from "./environment.ts";
+import type { Gateway } from "./gateway.ts";
+import { readRequest, routes } from "./request.ts";
+import { groupings, type UsageQuery } from "./usage-store.ts";
+
+export interface GatewayAppOptions extends AccessOptions, OperationOptions {}
+
+/** The HTTP app of a gateway, and what is around its requests. It listens nowhere by itself: see `serveGateway`. */
+export function gatewayApp(
+  gateway: Gateway,
+  { allowedHosts, corsOrigins, ...options }: GatewayAppOptions = {},
+): { app: Hono<Environment>; operations: Operations } {
+  const app = new Hono<Environment>();
+  const operations = new Operations(options, []);
+  const { maxBodyMiB } = gateway.config.server;
+  const tooLarge = () => {
+    const message = `body: expected at most ${maxBodyMiB} MiB; received more`;
+    throw new RequestError({ status: 413, message, code: "request_too_large" });
+  };
+  app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
+  app.get("/health", (c) => (operations.isDraining ? c.json({ status: "draining" }, 503) : c.json({ status: "ok" })));
+  app.use(operations.guarded(), unpackedBodies(), bodyLimit({ maxSize: maxBodyMiB * 2 ** 20, onError: tooLarge }));
+  app.get("/metrics", async (c) => {
+    const { body, type } = await gateway.metrics.text();
+    return c.body(body, 200, { "content-type": type });
+  });
+  app.get("/usage", async (c) => c.json(await usage(c, gateway)));
+  app.get("/v1/models", (c) => c.json({ object: "list", data: modelsOf(c, gateway).map(modelObject) }));
+  app.get("/v1/models/:id{.+}", (c) => {
+    const id = c.req.param("id");
+    if (!modelsOf(c, gateway).includes(id)) throw gateway.unknownModel(id);
+    return c.json(modelObject(id));
+  });
+  for (const path of routes) {
+    app.post(`/v1${path}`, async (c) => {
+      const json = jsonOf(await bodyText(c));
+      const record = c.get("record");
+      record.json = json;
+      const request = readRequest(path, json);
+      record.asked(request.model);
+      return answered(c, gateway, request);
+    });
+  }
+  app.notFound(({ req }) => {
+    throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
+  });
+  app.onError((error, c) => {
+    const refusal = asRequestError(error);
+    const record = c.get("record");
+    record.failed(error, refusal);
+    const body = { ...refusal.body, request_id: record.id };
+    return c.json(body, refusal.status as ContentfulStatusCode, refusal.headers);
+  });
+  return { app, operations };
+}
+
+/** Models that the key may ask for. */
+function modelsOf(c: Context<Environment>, { models }: Gateway): readonly string[] {
+  const allowed = c.get("record").key?.limits.models;
+  return allowed ? models.filter((model) => allowed.includes(model)) : models;
+}
+
+const modelObject = (id: string) => ({ id, object: "model", created: 0, owned_by: "kindling-gateway" });
+
+/** @throws RequestError 403 for a key that is no admin's, 400 for a query that cannot be */
+async function usage(c: Context<Environment>, gateway: Gateway): Promise<object> {
+  if (!gateway.isAdmin(c.get("record"))) {
+    const message = "This key may not read the usage of all; its name is not among keys.admins.";
+    throw new RequestError({ status: 403, message, code: "not_an_admin" });
+  }
+  const query = usageQuery(c.req.query());
+  await gateway.ledger.flush();
+  return { by: query.by, data: await gateway.store.totals(query) };
+}
+
+function usageQuery({ by = "key", ...days }: Record<string, string>): UsageQuery {
+  const refuse = (param: string, expected: string): never => {
+    throw new RequestError({ status: 400, message: `${param}: expected ${expected}`, param, code: "invalid_value" });
+  };
+  const grouping = groupings.find((name) => name === by) ?? refuse("by", groupings.join(", "));
+  const query: UsageQuery = { by: grouping };
+  for (const [name, value] of Object.entries(days)) {
+    if (name !== "since" && name !== "until") refuse(name, "by, since or until");
+    else if (/^\d{4}-\d\d-\d\d$/.test(value)) query[name] = value;
+    else refuse(name, "a day, as 2026-11-27");
+  }
+  return query;
+}

@@ -1,0 +1,80 @@
+import type { z } from "zod";
+import { isObject, nearest, OptionError } from "../base/index.ts";
+
+/** The schema of the object that an unknown field is in. */
+function knownFields(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
+  let current: z.core.$ZodType | undefined = schema;
+  const unwrap = (type: z.core.$ZodType | undefined): z.core.$ZodType | undefined => {
+    const inner = type && (type._zod.def as { innerType?: z.core.$ZodType }).innerType;
+    return inner ? unwrap(inner) : type;
+  };
+  for (const part of path) {
+    const { shape, element, valueType } = (unwrap(current)?._zod.def ?? {}) as {
+      shape?: Record<string, z.core.$ZodType>;
+      element?: z.core.$ZodType;
+      valueType?: z.core.$ZodType;
+    };
+    current = shape?.[String(part)] ?? element ?? valueType;
+  }
+  return Object.keys((unwrap(current)?._zod.def as { shape?: object } | undefined)?.shape ?? {});
+}
+
+const placeOf = (path: readonly PropertyKey[]) =>
+  path.reduce<string>(
+    (text, part) =>
+      `${text}${typeof part === "number" ? `[${part}]` : text && "."}${typeof part === "number" ? "" : String(part)}`,
+    "",
+  );
+
+/** The first of the issues, and of those of a union the one of the form that comes nearest. */
+function firstIssue(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
+  // a name that is mistyped is also one that is missing
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
+  const whole = { ...issue, path: [...path, ...issue.path] };
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return whole;
+  const deepest = [...issue.errors].sort((a, b) => (b[0]?.path.length ?? 0) - (a[0]?.path.length ?? 0))[0];
+  return deepest.length > 0 ? firstIssue(deepest, whole.path) : whole;
+}
+
+/**
+ * A value by its schema. Values are not shown, for they may be secrets.
+ * @throws OptionError naming the field, and the nearest one to a field that is unknown
+ */
+export function checkSchema<S extends z.ZodType>(where: string, schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = firstIssue(parsed.error.issues);
+  const place = placeOf(issue.path);
+  const at = place === "" ? where : `${where}, ${place}`;
+  if (issue.code === "unrecognized_keys") {
+    const [field] = issue.keys;
+    const fields = knownFields(schema, issue.path);
+    const near = nearest(field, fields);
+    throw new OptionError({
+      where: at,
+      expected: fields.length > 0 ? `one of the fields ${fields.join(", ")}` : "no such field",
+      received: `"${field}"`,
+      fix: near ? `did you mean "${near}"?` : `remove "${field}"`,
+    });
+  }
+  throw new OptionError({
+    where: at,
+    expected: issue.message
+      .replace(/^Invalid (input|option): /, "")
+      .replace(/^expected /, "")
+      .replace(/, received .*$/, ""),
+    received: kindOf(
+      issue.path.reduce<unknown>(
+        (inner, part) => (isObject(inner) || Array.isArray(inner) ? (inner as never)[part] : undefined),
+        value,
+      ),
+    ),
+    fix: "correct the field; docs/gateway.md describes it",
+  });
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
+  if (value === undefined) return "nothing";
+  return Array.isArray(value) ? "a list" : typeof value === "string" ? "a text" : "an object";
+}

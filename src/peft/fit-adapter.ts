@@ -1,0 +1,178 @@
+/** Whether an adapter is one of a model: each layer and each tensor in its place, and nothing besides. */
+import { DataError, type OnWarning, ShapeError, warnOnConsole } from "../base/index.ts";
+import type { PretrainedModel } from "../models/index.ts";
+import { CheckpointError, EmbeddingTable, type Parameter, Projection, type StateTensor } from "../nn/index.ts";
+import type { Adapter, LoraPart } from "./adapter.ts";
+import { type LoraConfig, scalingOf } from "./lora-config.ts";
+import { isSavedWhole, type Target, targetsOf } from "./targets.ts";
+
+/** A layer of a model with its part of an adapter. */
+export interface FittedLayer extends Omit<Target, "alpha"> {
+  /** Factor of the update. */
+  scaling: number;
+  /** [rank, inFeatures]; of a table [rank, V] */
+  a: StateTensor;
+  /** [outFeatures, rank]; of a table [D, rank] */
+  b: StateTensor;
+  /** Of B. [outFeatures] */
+  bias?: StateTensor;
+  /** Of DoRA: the lengths of the rows. [outFeatures] */
+  magnitude?: StateTensor;
+}
+
+/** An adapter in its places in a model. */
+export interface FittedAdapter {
+  adapter: Adapter;
+  layers: readonly FittedLayer[];
+  /** Weights of the model that the adapter has anew, by their names. */
+  replaced: ReadonlyMap<string, StateTensor>;
+}
+
+/**
+ * Finds the places of an adapter in a model.
+ * @throws DataError when the model has no such layers; CheckpointError listing tensors that are missing or extra;
+ *   ShapeError for a misshapen one
+ */
+export function fitAdapter(
+  model: PretrainedModel,
+  adapter: Adapter,
+  onWarning: OnWarning = warnOnConsole,
+): FittedAdapter {
+  const { name, config } = adapter;
+  const targets = targetsOf(model, config);
+  const required = new Map<string, readonly number[]>();
+  const optional = new Map<string, readonly number[]>();
+  for (const target of targets)
+    for (const [part, shape] of shapesOf(target, adapter)) required.set(`${target.path} ${part}`, shape);
+  for (const [path, { shape }] of savedWeights(model, config, targets)) required.set(path, shape);
+  // peft writes embeddings and heads that are targets, or were resized, beside the adapter
+  for (const [path, { shape }] of model.namedParameters())
+    if (/(^|\.)(embed_tokens|lm_head|wte|word_embeddings|shared|embed_in|embed_out)\.weight$/.test(path))
+      optional.set(path, shape);
+  const replaced = withoutTiedNames(model, adapter);
+  requireTensors(name, stored({ ...adapter, replaced }), required, optional);
+  requireUntied(model, { ...adapter, replaced });
+  warnOfOthers(model, adapter, onWarning);
+  const layers = targets.map(({ path, layer, rank, alpha }): FittedLayer => {
+    const parts = adapter.layers.get(path) as Record<"a" | "b", StateTensor>;
+    return { path, layer, rank, scaling: scalingOf(config, rank, alpha), ...parts };
+  });
+  return { adapter, layers, replaced };
+}
+
+/** Weights that an adapter has anew, under the one name that the model has for those that are held twice. */
+function withoutTiedNames(model: PretrainedModel, { replaced }: Adapter): Map<string, StateTensor> {
+  const tied = model.family.tied?.(model) ?? {};
+  return new Map([...replaced].map(([key, tensor]) => [Object.hasOwn(tied, key) ? tied[key] : key, tensor]));
+}
+
+/** The tensors of a layer's adapter, and their shapes. */
+function shapesOf({ path, layer, rank }: Target, { config }: Adapter): [LoraPart, readonly number[]][] {
+  if (layer instanceof EmbeddingTable) {
+    if (config.useDora) throw unsupported(path, "an embedding with DoRA");
+    return [
+      ["a", [rank, layer.numEmbeddings]],
+      ["b", [layer.embeddingDim, rank]],
+    ];
+  }
+  const shapes: [LoraPart, readonly number[]][] = [
+    ["a", [rank, layer.inFeatures]],
+    ["b", [layer.outFeatures, rank]],
+  ];
+  if (config.loraBias) shapes.push(["bias", [layer.outFeatures]]);
+  if (config.useDora) shapes.push(["magnitude", [layer.outFeatures]]);
+  if (config.useDora && config.loraBias) throw unsupported(path, "DoRA with a bias of B");
+  return shapes;
+}
+
+/** Weights of the model that the adapter's config says it has anew. */
+export function savedWeights(
+  model: PretrainedModel,
+  config: LoraConfig,
+  targets: readonly Target[],
+): Map<string, Parameter> {
+  const isOfTarget = (key: string) => targets.some(({ path, layer }) => isBiasOf(key, path, layer));
+  const isBias = (key: string) =>
+    config.bias === "all" ? /(^|\.)bias$/.test(key) : config.bias === "lora_only" && isOfTarget(key);
+  return new Map(
+    [...model.namedParameters()].filter(
+      ([key]) => isSavedWhole(key.slice(0, key.lastIndexOf(".")), config) || isBias(key),
+    ),
+  );
+}
+
+const isBiasOf = (key: string, path: string, layer: Target["layer"]) =>
+  key === `${path}.bias` && layer instanceof Projection;
+
+/** Shapes of an adapter's tensors, by path and part, or the name of a weight. */
+function stored({ layers, replaced }: Adapter): Map<string, readonly number[]> {
+  const shapes = new Map<string, readonly number[]>();
+  for (const [path, parts] of layers)
+    for (const [part, { shape }] of Object.entries(parts)) shapes.set(`${path} ${part}`, shape);
+  for (const [path, { shape }] of replaced) shapes.set(path, shape);
+  return shapes;
+}
+
+/** @throws CheckpointError or ShapeError */
+function requireTensors(
+  where: string,
+  present: ReadonlyMap<string, readonly number[]>,
+  required: ReadonlyMap<string, readonly number[]>,
+  optional: ReadonlyMap<string, readonly number[]>,
+): void {
+  const missing = [...required.keys()].filter((key) => !present.has(key));
+  const extra = [...present.keys()].filter((key) => !required.has(key) && !optional.has(key));
+  const list = (keys: string[]) =>
+    keys.length > 4 ? `${keys.slice(0, 4).join(", ")} and ${keys.length - 4} more` : keys.join(", ");
+  const fix = "check that the adapter was made for this model, with this adapter_config.json";
+  if (missing.length + extra.length > 0)
+    throw new CheckpointError({
+      where,
+      expected: `exactly the ${required.size} tensors of this adapter of the model`,
+      received: [
+        missing.length > 0 ? `without ${list(missing)}` : "",
+        extra.length > 0 ? `with extra ${list(extra)}` : "",
+      ]
+        .filter(Boolean)
+        .join("; "),
+      fix,
+    });
+  for (const [key, shape] of present) {
+    const wanted = required.get(key) ?? (optional.get(key) as readonly number[]);
+    if (String(wanted) === String(shape)) continue;
+    const expected = `shape [${wanted.join(", ")}]`;
+    throw new ShapeError({ where: `${where}, tensor ${key}`, expected, received: `[${shape.join(", ")}]`, fix });
+  }
+}
+
+/** @throws DataError for a new table where the model's output layer shares it, and the adapter's does not */
+function requireUntied(model: PretrainedModel, { name, config, replaced }: Adapter): void {
+  const tied = new Set(Object.values(model.family.tied?.(model) ?? {}));
+  const wrong = [...replaced.keys()].find(
+    (key) => tied.has(key) && isSavedWhole(key.slice(0, key.lastIndexOf(".")), config),
+  );
+  if (wrong === undefined) return;
+  throw new DataError({
+    where: `${name}, tensor ${wrong}`,
+    expected: "weights that one layer alone has",
+    received: "a table that is the output layer too, of which the adapter would change one",
+    fix: "train the adapter with modules_to_save of other layers, or on a model that is not tied",
+  });
+}
+
+/** Warns of an adapter that names another model. */
+function warnOfOthers(model: PretrainedModel, { name, config }: Adapter, onWarning: OnWarning): void {
+  const { baseModel } = config;
+  const last = (path: string) => path.split(/[\\/]/).filter(Boolean).at(-1)?.toLowerCase();
+  const present = model.source?.name;
+  if (!baseModel || !present || last(baseModel) === last(present)) return;
+  onWarning({ where: name, notes: [`it was made for ${baseModel}, and the model is ${present}`] });
+}
+
+const unsupported = (path: string, received: string): DataError =>
+  new DataError({
+    where: `adapter_config.json, ${path}`,
+    expected: "a layer that LoRA, rsLoRA or DoRA changes as in peft",
+    received,
+    fix: "use another adapter",
+  });

@@ -1,0 +1,100 @@
+/** Adapters over HTTP: by the model's name, listed, loaded and unloaded by vLLM's API. */
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Generator } from "../generate/index.ts";
+import { applyAdapter, newAdapter } from "../peft/index.ts";
+import { normal, randomKey } from "../tensor/index.ts";
+import { tinyServedModel } from "../testing/served-model.ts";
+import { createApp, type ServedModel } from "./index.ts";
+
+let folder: string;
+let served: ServedModel;
+let app: ReturnType<typeof createApp>;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-adapters-"));
+  const base = tinyServedModel();
+  const { model } = base.generator;
+  base.generator.dispose();
+  const adapter = await newAdapter(model, { rank: 2, targetModules: ["c_attn", "c_fc"] }, randomKey(1));
+  const applied = applyAdapter(model, adapter);
+  for (const parameter of applied.parameters.values())
+    parameter.set(await normal(randomKey(2), parameter.shape, { standardDeviation: 1 }).read());
+  await applied.save(join(folder, "allowed", "style"));
+  await applied.save(join(folder, "elsewhere"));
+  await symlink(join(folder, "elsewhere"), join(folder, "allowed", "link"));
+  await mkdir(join(folder, "allowed", "empty"));
+  applied.remove();
+  served = { ...base, generator: new Generator(model, { maxAdapters: 2 }) };
+  app = createApp(served, { adapterFolder: join(folder, "allowed") });
+});
+afterAll(async () => {
+  served.generator.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const post = (path: string, body: object) =>
+  app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const complete = async (model: string) => {
+  const response = await post("/v1/completions", { model, prompt: "Once", max_tokens: 8, temperature: 0 });
+  return { status: response.status, body: (await response.json()) as { model: string; choices: { text: string }[] } };
+};
+
+test("an adapter that is loaded is a model, until it is unloaded", async () => {
+  expect((await complete("style")).status).toBe(404);
+  const loaded = await post("/v1/load_lora_adapter", { lora_name: "style", lora_path: "style" });
+  expect([loaded.status, await loaded.text()]).toEqual([200, "Success: LoRA adapter 'style' added successfully."]);
+  const { data } = (await (await app.request("/v1/models")).json()) as { data: { id: string; parent?: string }[] };
+  expect(data.map(({ id, parent }) => [id, parent])).toEqual([
+    ["tiny", undefined],
+    ["style", "tiny"],
+  ]);
+  expect(await (await app.request("/v1/models/style")).json()).toMatchObject({ id: "style", parent: "tiny" });
+  const [plain, adapted] = await Promise.all([complete("tiny"), complete("style")]);
+  expect([plain.body.model, adapted.body.model]).toEqual(["tiny", "style"]);
+  expect(adapted.body.choices[0].text).not.toBe(plain.body.choices[0].text);
+  const options = { num_predict: 8, temperature: 0 };
+  const ollama = await post("/api/generate", {
+    model: "style:latest",
+    prompt: "Once",
+    raw: true,
+    stream: false,
+    options,
+  });
+  expect(await ollama.json()).toMatchObject({ model: "style", response: adapted.body.choices[0].text });
+  const message = (model: string) => ({
+    model,
+    max_tokens: 8,
+    temperature: 0,
+    messages: [{ role: "user", content: "Hi" }],
+  });
+  const [anthropic, openai] = await Promise.all([
+    post("/v1/messages", message("style")),
+    post("/v1/chat/completions", message("style")),
+  ]);
+  const text = ((await openai.json()) as { choices: { message: { content: string } }[] }).choices[0].message.content;
+  expect(await anthropic.json()).toMatchObject({ model: "style", content: [{ type: "text", text }] });
+  const again = await post("/v1/load_lora_adapter", { lora_name: "style", lora_path: "style" });
+  expect(again.status).toBe(400);
+  expect((await post("/v1/unload_lora_adapter", { lora_name: "style" })).status).toBe(200);
+  expect((await complete("style")).status).toBe(404);
+  expect((await post("/v1/unload_lora_adapter", { lora_name: "style" })).status).toBe(404);
+});
+
+test.each(["../elsewhere", "link", "missing", "empty"])("%s cannot be loaded", async (path) => {
+  const response = await post("/v1/load_lora_adapter", { lora_name: "x", lora_path: path });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ error: { param: "lora_path" } });
+});
+
+test("neither can what has a model's name, nor an absolute path, nor anything where no folder is named", async () => {
+  const taken = await post("/v1/load_lora_adapter", { lora_name: "tiny", lora_path: "style" });
+  expect(JSON.stringify(await taken.json())).toContain("the name of a model");
+  const absolute = { lora_name: "x", lora_path: join(folder, "elsewhere") };
+  expect((await post("/v1/load_lora_adapter", absolute)).status).toBe(400);
+  expect((await post("/v1/unload_lora_adapter", { lora_name: "tiny" })).status).toBe(400);
+  const closed = createApp(served);
+  const response = await closed.request("/v1/load_lora_adapter", { method: "POST" });
+  expect(response.status).toBe(404);
+});

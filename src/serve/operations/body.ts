@@ -1,0 +1,20 @@
+import type { MiddlewareHandler } from "hono";
+import { RequestError } from "../errors.ts";
+
+/**
+ * Refuses bodies that are packed: some bytes unpack to gigabytes, and no client of these APIs packs what it sends.
+ * Bodies are then as large as they are on the wire, where their length is bounded.
+ */
+export function unpackedBodies(): MiddlewareHandler {
+  return async (c, next) => {
+    const encoding = c.req.header("content-encoding");
+    if (encoding !== undefined && encoding.toLowerCase() !== "identity")
+      throw new RequestError({
+        status: 415,
+        message: `content-encoding: expected none; received ${JSON.stringify(encoding.slice(0, 60))}`,
+        code: "unsupported_content_encoding",
+        headers: { "accept-encoding": "identity" },
+      });
+    await next();
+  };
+}
