@@ -66,12 +66,11 @@ const MOST_ENDS = 4;
 
 /** The grammars of a task for a vocabulary, which hold any number of answers. */
 export class AnswerGrammars {
-  /** Memory of the grammars, in bytes, without what is worked out while texts are written. */
-  readonly memoryBytes: number;
   private readonly task: GrammarTask;
   private readonly grammars: readonly Grammar[];
   private readonly thinking: number | undefined;
   private readonly vocabulary: TokenVocabulary;
+  private readonly packedBytes: number;
   private readonly byEnds = new Map<string, readonly TokenGrammar[]>();
 
   private constructor(
@@ -84,7 +83,13 @@ export class AnswerGrammars {
     this.grammars = grammars;
     this.thinking = packed.thinking;
     this.vocabulary = vocabulary;
-    this.memoryBytes = packed.grammars.reduce((sum, grammar) => sum + packedBytes(grammar), 0);
+    this.packedBytes = packed.grammars.reduce((sum, grammar) => sum + packedBytes(grammar), 0);
+  }
+
+  /** Memory of the grammars, and of what was worked out so far while texts were written, in bytes, about. */
+  get memoryBytes(): number {
+    const tokens = [...this.byEnds.values()].flat();
+    return tokens.reduce((sum, { memoryBytes }) => sum + memoryBytes, this.packedBytes);
   }
 
   /** Unpacks the grammars of a task, with pauses for others. */

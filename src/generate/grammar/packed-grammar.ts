@@ -146,7 +146,7 @@ export async function unpackGrammar(packed: PackedGrammar): Promise<Grammar> {
     const isTable = max < 0;
     automata.push(isTable ? dfa : new CountedString(min, max, dfa, bytes));
     distances.push(isTable ? bytes : undefined);
-    if (isTable) alike.set(`${rule} ${alikeBytes}`, states);
+    if (isTable && !dfa.hasCalls) alike.set(`${rule} ${alikeBytes}`, states);
   }
   return new Grammar({ automata, root, isNullable, rank, classOf, numClasses, distances, alike });
 }

@@ -18,12 +18,16 @@ import {
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { currentClient } from "../client.ts";
 import { RequestError } from "../errors.ts";
-import { Kept } from "./kept.ts";
+import { Kept, type KeptOptions } from "./kept.ts";
 import { SharedWork } from "./shared-work.ts";
 import { GrammarThread } from "./thread.ts";
 
 /** Clients ask with the same schemas again and again; to find out that one is too large may take as long as to make one. */
-const KEPT = { most: 64, mostBytes: 64 << 20 };
+const KEPT: KeptOptions<AnswerGrammars | Error> = {
+  most: 64,
+  mostBytes: 256 << 20,
+  bytesOf: (value) => (value instanceof Error ? 0 : value.memoryBytes),
+};
 
 /**
  * Makes the grammars of answers beside the event loop: a schema or an expression may take a second, and the vocabulary
@@ -32,7 +36,7 @@ const KEPT = { most: 64, mostBytes: 64 << 20 };
 export class GrammarCompiler {
   private readonly tokenizer: Tokenizer;
   private readonly thread: GrammarThread;
-  private readonly kept = new Kept<AnswerGrammars | Error>(KEPT);
+  private readonly kept = new Kept(KEPT);
   private readonly underWay = new Map<string, SharedWork<AnswerGrammars>>();
   private readonly vocabularies = new Map<string, MarkedVocabulary>();
   private readonly vocabulariesUnderWay = new Map<string, SharedWork<MarkedVocabulary>>();
@@ -98,11 +102,11 @@ export class GrammarCompiler {
     try {
       const packed = await this.thread.run<PackedTask>([job], { client: currentClient(), signal });
       const grammars = await AnswerGrammars.of(task, packed, vocabulary);
-      this.kept.set(key, grammars, grammars.memoryBytes);
+      this.kept.set(key, grammars);
       return grammars;
     } catch (error) {
       const isRefusal = error instanceof KindlingError || (error instanceof RequestError && !signal.aborted);
-      if (isRefusal) this.kept.set(key, error, 0);
+      if (isRefusal) this.kept.set(key, error);
       throw error;
     }
   }

@@ -1,42 +1,37 @@
-export interface KeptOptions {
+export interface KeptOptions<T> {
   /** Most entries. */
   most: number;
   /** Most memory of all entries, in bytes. */
   mostBytes: number;
+  /** Memory of a value, which may grow while it is used. */
+  bytesOf: (value: T) => number;
 }
 
 /** What was used last, as far as a number and an amount of memory. */
 export class Kept<T> {
-  private readonly options: KeptOptions;
-  private readonly entries = new Map<string, { value: T; bytes: number }>();
-  private bytes = 0;
+  private readonly options: KeptOptions<T>;
+  private readonly values = new Map<string, T>();
 
-  constructor(options: KeptOptions) {
+  constructor(options: KeptOptions<T>) {
     this.options = options;
   }
 
   get(key: string): T | undefined {
-    const entry = this.entries.get(key);
-    if (!entry) return undefined;
-    this.entries.delete(key); // the last that was used goes behind the others
-    this.entries.set(key, entry);
-    return entry.value;
+    const value = this.values.get(key);
+    if (value !== undefined) this.set(key, value); // the last that was used goes behind the others
+    return value;
   }
 
-  /** @param bytes memory of the value; one that is larger than all may be is not kept */
-  set(key: string, value: T, bytes: number): void {
-    this.remove(key);
-    const size = bytes + 2 * key.length;
-    this.entries.set(key, { value, bytes: size });
-    this.bytes += size;
-    for (const [oldest] of this.entries) {
-      if (this.entries.size <= this.options.most && this.bytes <= this.options.mostBytes) break;
-      this.remove(oldest);
+  set(key: string, value: T): void {
+    this.values.delete(key);
+    this.values.set(key, value);
+    const { most, mostBytes, bytesOf } = this.options;
+    let bytes = 0;
+    for (const [name, each] of this.values) bytes += bytesOf(each) + 2 * name.length;
+    for (const [oldest, each] of this.values) {
+      if (this.values.size <= most && bytes <= mostBytes) break;
+      bytes -= bytesOf(each) + 2 * oldest.length;
+      this.values.delete(oldest);
     }
-  }
-
-  private remove(key: string): void {
-    this.bytes -= this.entries.get(key)?.bytes ?? 0;
-    this.entries.delete(key);
   }
 }

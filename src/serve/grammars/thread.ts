@@ -11,8 +11,8 @@ const workerFile = new URL(
   import.meta.url,
 );
 
-/** What a job may take, in milliseconds. What grammars may be bounds it to a second or two on an idle machine. */
-const MOST_MS = 5000;
+/** What a job may take, in milliseconds. The limits of grammars bound it to a second or two on an idle machine. */
+const MOST_MS = 10_000;
 
 export interface JobOptions {
   /** Whose it is: clients have turns. */
@@ -38,7 +38,7 @@ export class GrammarThread {
   private worker: Worker | undefined;
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param options.mostMs what a job may take. @default 5000 */
+  /** @param options.mostMs what a job may take. @default 10000 */
   constructor({ mostMs = MOST_MS }: { mostMs?: number } = {}) {
     this.mostMs = mostMs;
   }
