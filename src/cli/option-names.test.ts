@@ -100,6 +100,11 @@ describe("what serve refuses is said of its option", () => {
     "--prefix-tokens": [["-1", /expected --prefix-tokens that is a whole number of at least 0/]],
     "--threads": [["0", /expected --threads to be an integer of at least 1/]],
     "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
+    "--adapter": [
+      ["adapter", /it is not name=folder/],
+      ["a=none", /none\/adapter_config\.json: expected a file/],
+    ],
+    "--max-adapters": [["-1", /expected --max-adapters that is a whole number/]],
     "--api-key": [["a b", /expected an --api-key of printable ASCII/]],
     "--keys": [["none.json", /none\.json/]],
     "--log": [["xml", /'--log \[format\]' argument 'xml'/]],
@@ -114,7 +119,15 @@ describe("what serve refuses is said of its option", () => {
     "--device": [["cup", /'--device <type>'/]],
   };
   /** Any folder is one, though none of its models is named; the others take no value. */
-  const withoutWrong = ["--runs", "--no-mmap", "--metrics-open", "--log-prompts", "--audit"];
+  const withoutWrong = [
+    "--runs",
+    "--no-mmap",
+    "--metrics-open",
+    "--log-prompts",
+    "--audit",
+    "--adapter-folder",
+    "--data",
+  ];
 
   test("its options are all here", () => {
     const serve = createProgram().commands.find((command) => command.name() === "serve");
