@@ -13,8 +13,8 @@ export interface PickConstraint {
    */
   mask(numTokens?: number): TokenMask | undefined;
   /**
-   * Works out what `mask` is going to give, a few milliseconds at a time, so that others have turns in between. @default
-   * nothing: `mask` does it at once
+   * Works out what `mask` is going to give, a few milliseconds at a time, so that others have turns in between.
+   * @default nothing: `mask` does it at once
    */
   prepare?(numTokens?: number): Iterable<void>;
   /** Goes on with a token that it allows, also with one that ends the text. */

@@ -22,7 +22,10 @@ import { Kept, type KeptOptions } from "./kept.ts";
 import { SharedWork } from "./shared-work.ts";
 import { GrammarThread } from "./thread.ts";
 
-/** Clients ask with the same schemas again and again; to find out that one is too large may take as long as to make one. */
+/**
+ * Clients ask with the same schemas again and again, and to find out that one is too large may take as long as to make
+ * one.
+ */
 const KEPT: KeptOptions<AnswerGrammars | Error> = {
   most: 64,
   mostBytes: 256 << 20,
