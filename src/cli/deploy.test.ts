@@ -116,7 +116,9 @@ test("of a repository only the config and the index are read, and nothing is ask
     await expect(deploy(...args, "--offline")).rejects.toThrow(/kindling pull Qwen\/Qwen2.5-0.5B/);
     expect(asked).toEqual([]);
     await deploy(...args, "--target", "k8s");
-    expect(output).toContain("would write in qwen2-5-0-5b-deployment: kustomization.yaml, serviceaccount.yaml, statefulset.yaml");
+    expect(output).toContain(
+      "would write in qwen2-5-0-5b-deployment: kustomization.yaml, serviceaccount.yaml, statefulset.yaml",
+    );
     expect(asked.some((url) => url.endsWith(".safetensors"))).toBe(false);
     await expect(deploy("ollama", "Qwen/Qwen2.5-0.5B", "--dry-run")).rejects.toThrow(/one GGUF file; received 0 of 0/);
   } finally {

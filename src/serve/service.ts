@@ -10,6 +10,7 @@ import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
+import { GrammarCompiler } from "./grammars/index.ts";
 import { ImageFetcher, type ImagePrompt, ImageReader, type ImageReference, type ImageSide } from "./images/index.ts";
 import { LogprobShapes } from "./logprobs.ts";
 import type { ModelMetrics } from "./metrics.ts";
@@ -46,6 +47,7 @@ export class Service {
   readonly model: ServedModel;
   readonly queue: RequestQueue;
   readonly encoder: PromptEncoder;
+  readonly grammars: GrammarCompiler;
   readonly logprobShapes: LogprobShapes;
   readonly metrics: ModelMetrics;
   /** The template that requests with tools and without are rendered by. */
@@ -61,6 +63,7 @@ export class Service {
     this.model = model;
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
+    this.grammars = new GrammarCompiler(model.tokenizer);
     this.logprobShapes = new LogprobShapes(model.tokenizer);
     this.metrics = metrics;
     this.chatTemplate = model.chatTemplate;
@@ -205,6 +208,7 @@ export class Service {
     await this.queue.idle();
     await this.encoder.dispose();
     await this.images?.dispose();
+    await this.grammars.dispose();
   }
 }
 
