@@ -25,6 +25,8 @@ export interface Choice {
   echo: string;
   /** How probable the tokens of that text are. @default nobody asks */
   echoLogprobs?: () => Promise<readonly TokenLogprobs[]>;
+  /** How probable the token was that has ended the text stands behind those of the text. @default false */
+  tellsEnd?: boolean;
   options: TextOptions;
   /** Takes thoughts and calls of tools out of it. @default all is content */
   parser?: ChatParser;
@@ -104,8 +106,10 @@ async function* textOf(
 }
 
 /** How probable tokens were goes with the first part: which of them made which is not known. */
-function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason, stopText }: TextPiece): ChoicePiece {
-  const { parser } = choice;
+function pieceOf(choice: Choice, piece: TextPiece): ChoicePiece {
+  const { parser, tellsEnd } = choice;
+  const { text, tokens, endLogprobs, finishReason, stopText } = piece;
+  const logprobs = tellsEnd && endLogprobs ? [...(piece.logprobs ?? []), endLogprobs] : piece.logprobs;
   const events: ChatEvent[] = parser ? parser.push(text) : [{ type: "content", text }];
   if (parser && finishReason) events.push(...parser.finish());
   if (logprobs?.length && events.length === 0) events.push({ type: "content", text: "" });
