@@ -56,6 +56,22 @@ describe("tools", () => {
     });
   });
 
+  test("and their messages, as the client has parsed them, go back", async () => {
+    generator.text = call;
+    const strict = [{ ...tools[0], function: { ...tools[0].function, strict: true } }];
+    const whole = await client.chat.completions.parse({ ...request, tools: strict });
+    const streamed = await client.chat.completions.stream({ ...request, tools: strict }).finalChatCompletion();
+    generator.text = "It is 5.";
+    for (const { choices } of [whole, streamed]) {
+      const [{ message }] = choices;
+      const [{ id = "", function: called }] = message.tool_calls ?? [];
+      expect(called).toMatchObject({ parsed_arguments: { a: 5 } });
+      const result = { role: "tool" as const, tool_call_id: id, content: "5" };
+      const after = await client.chat.completions.create({ ...request, messages: [...messages, message, result] });
+      expect(after.choices[0].message.content).toBe("It is 5.");
+    }
+  });
+
   test("are streamed as they are written", async () => {
     generator.text = call;
     const stream = client.chat.completions.stream({ ...request, tools });
