@@ -10,6 +10,7 @@ import { Tokenizer } from "../tokenizers/index.ts";
 import { readRunConfig } from "../train/index.ts";
 import { typed } from "./command.ts";
 import { progressOf } from "./pull.ts";
+import { openSpeculation, type ProposalOptions } from "./speculation.ts";
 
 /** Endings that name a file, and never a run or a repository. */
 const isModelFile = /\.(gguf|safetensors|bin|pt|pth|onnx)$/i;
@@ -73,8 +74,8 @@ async function runNames(runs: string): Promise<string[]> {
   return names.filter((_, i) => areRuns[i]);
 }
 
-/** Of the generator, of loading, and of adapters. */
-export interface OpenOptions extends GeneratorOptions, Pick<LoadOptions, "mmap"> {
+/** Of the generator, of loading, of adapters, and of proposals. */
+export interface OpenOptions extends GeneratorOptions, ProposalOptions, Pick<LoadOptions, "mmap"> {
   /** The folder of an adapter that is applied. */
   adapter?: string;
   /** Adapters that texts may ask for. */
@@ -90,7 +91,8 @@ export interface NamedAdapter {
 /** Loads a model named on the command line. */
 export async function openModel(name: string, runsFolder = "runs", options: OpenOptions = {}): Promise<ServedModel> {
   const path = await findModel(name, runsFolder);
-  return { id: idOf(path), ...(await openModelAt(path, options)) };
+  const assistant = options.assistant === undefined ? undefined : await findModel(options.assistant, runsFolder);
+  return { id: idOf(path), ...(await openModelAt(path, { ...options, assistant })) };
 }
 
 /** The name of a model by its folder or file: a run's, or the file's without its ending. */
@@ -99,15 +101,16 @@ export function idOf(path: string): string {
   return basename(parent, ".gguf");
 }
 
-/** Loads a model that writes. */
+/** Loads a model that writes. @param options with the path of the assistant, if there is one */
 export async function openModelAt(
   path: string,
-  { mmap, adapter, adapters = [], ...options }: OpenOptions,
+  { mmap, adapter, adapters = [], promptLookup, assistant, ...options }: OpenOptions,
 ): Promise<Omit<ServedModel, "id">> {
   const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks", mmap });
   if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
   const tokenizer = await Tokenizer.open(path);
   const generator = new Generator(model, options);
   for (const { name, folder } of adapters) await generator.adapters.load(name, folder);
-  return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate };
+  const speculation = await openSpeculation({ promptLookup, assistant }, tokenizer);
+  return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate, ...(speculation && { speculation }) };
 }

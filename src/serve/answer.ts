@@ -97,12 +97,13 @@ async function* piecesOf(
 }
 
 async function* textOf(
-  { generator, tokenizer }: ServedModel,
+  { generator, tokenizer, speculation }: ServedModel,
   { echo, echoLogprobs, prompt, options }: Choice,
   signal: AbortSignal,
 ): AsyncGenerator<TextPiece, void, void> {
   if (echo || echoLogprobs) yield { text: echo, tokens: 0, logprobs: await echoLogprobs?.() };
-  yield* generateText(generator, tokenizer, prompt, { ...options, signal });
+  const isPlain = options.topLogprobs === undefined && options.adapter === undefined;
+  yield* generateText(generator, tokenizer, prompt, { ...(isPlain && speculation), ...options, signal });
 }
 
 /** How probable tokens were goes with the first part: which of them made which is not known. */

@@ -2,6 +2,7 @@ import { limits } from "../base/index.ts";
 import {
   ContextLengthError,
   type Generator,
+  type SpeculationOptions,
   type TemplateTraits,
   TokenPicker,
   templateTraits,
@@ -15,6 +16,11 @@ import type { ModelMetrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
 
+/** How a model's tokens are proposed; the assistant is disposed of with the model. */
+export interface ServedSpeculation extends Omit<SpeculationOptions, "assistant"> {
+  assistant?: Generator;
+}
+
 /** A model with what is needed to answer requests with it. */
 export interface ServedModel {
   /** Name that clients ask for. */
@@ -23,6 +29,8 @@ export interface ServedModel {
   tokenizer: Tokenizer;
   /** Jinja template of chat messages. @default one line per message: "role: content" */
   chatTemplate?: string;
+  /** How tokens are proposed, to texts without log probabilities and adapters. @default not at all */
+  speculation?: ServedSpeculation;
 }
 
 /** What the services of a server's models share. */

@@ -265,9 +265,11 @@ export class ServedModels {
 /** Frees a model that was loaded here, and its compiled graphs. */
 function disposeOf(service: AnyService): void {
   if (!(service instanceof Service)) return void service.model.dispose();
-  const { generator } = service.model;
-  generator.dispose();
-  generator.model.dispose();
+  const { generator, speculation } = service.model;
+  for (const each of speculation?.assistant ? [generator, speculation.assistant] : [generator]) {
+    each.dispose();
+    each.model.dispose();
+  }
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");
