@@ -71,7 +71,7 @@ export function openOptionsOf({
   assistant,
 }: ModelFlags): OpenOptions {
   if (promptLookup !== undefined)
-    requireNumbers("--prompt-lookup", { promptLookup }, { promptLookup: numberRules.positiveInteger });
+    requireNumbers("options", { "--prompt-lookup": promptLookup }, { "--prompt-lookup": numberRules.positiveInteger });
   if (promptLookup !== undefined && assistant !== undefined) {
     throw new OptionError({
       where: "options",

@@ -55,7 +55,7 @@ export class LogprobShapes {
   }
 
   /**
-   * The field `logprobs` of a completion's choice. The token that ends a text is the last, as in vLLM, and no part of it.
+   * The field `logprobs` of a completion's choice. As in vLLM a token that has ended the text is the last.
    * @param text with the prompt in front of it, where it is repeated
    * @param offset of the text in all that is sent
    */
