@@ -102,6 +102,11 @@ describe("what serve refuses is said of its option", () => {
     "--prompt-lookup": [["0", /expected --prompt-lookup/]],
     "--assistant": [["none", /received "none"/]],
     "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
+    "--adapter": [
+      ["adapter", /it is not name=folder/],
+      ["a=none", /none\/adapter_config\.json: expected a file/],
+    ],
+    "--max-adapters": [["-1", /expected --max-adapters that is a whole number/]],
     "--api-key": [["a b", /expected an --api-key of printable ASCII/]],
     "--keys": [["none.json", /none\.json/]],
     "--log": [["xml", /'--log \[format\]' argument 'xml'/]],
@@ -116,7 +121,15 @@ describe("what serve refuses is said of its option", () => {
     "--device": [["cup", /'--device <type>'/]],
   };
   /** Any folder is one, though none of its models is named; the others take no value. */
-  const withoutWrong = ["--runs", "--no-mmap", "--metrics-open", "--log-prompts", "--audit"];
+  const withoutWrong = [
+    "--runs",
+    "--no-mmap",
+    "--metrics-open",
+    "--log-prompts",
+    "--audit",
+    "--adapter-folder",
+    "--data",
+  ];
 
   test("its options are all here", () => {
     const serve = createProgram().commands.find((command) => command.name() === "serve");
