@@ -111,6 +111,6 @@ export async function openModelAt(
   const tokenizer = await Tokenizer.open(path);
   const generator = new Generator(model, options);
   for (const { name, folder } of adapters) await generator.adapters.load(name, folder);
-  const speculation = await openSpeculation({ promptLookup, assistant }, tokenizer);
+  const speculation = await openSpeculation({ promptLookup, assistant }, tokenizer, mmap);
   return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate, ...(speculation && { speculation }) };
 }

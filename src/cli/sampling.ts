@@ -38,7 +38,7 @@ export function withModel(command: Command): Command {
     )
     .option(
       "--prompt-lookup <n>",
-      "look up to n next tokens up in the text itself, and run them at once: faster where a text repeats its prompt",
+      "propose up to n tokens that came before in the text, and run them at once: faster where it repeats its prompt",
       integer,
     )
     .option("--assistant <model>", "a smaller model with the same tokenizer that proposes tokens: the text is the same")

@@ -15,15 +15,18 @@ export interface ProposalOptions {
 /**
  * What a model's texts are written with, its assistant loaded.
  * @param tokenizer of the model
- * @throws OptionError for both ways at once, or an assistant with another tokenizer
+ * @param mmap whether the assistant's weights are mapped, as `fromPretrained` takes it
+ * @throws OptionError for an assistant with another tokenizer
  */
 export async function openSpeculation(
   { promptLookup, assistant }: ProposalOptions,
   tokenizer: Tokenizer,
+  mmap: boolean | undefined,
 ): Promise<ServedSpeculation | undefined> {
   if (assistant === undefined) return promptLookup === undefined ? undefined : { promptLookupNumTokens: promptLookup };
   requireSameTokens(await Tokenizer.open(assistant), tokenizer, assistant);
-  return { assistant: new Generator(await fromPretrained(assistant, { task: "causal-lm", weights: "blocks" })) };
+  const model = await fromPretrained(assistant, { task: "causal-lm", weights: "blocks", mmap });
+  return { assistant: new Generator(model) };
 }
 
 /** @throws OptionError where an id stands for other tokens: vocabularies may be of different length */
