@@ -29,6 +29,7 @@ const below = {
   gateway: ["base", "files", "keys", "http", "serve"],
   compare: ["base", "files", "http", "load-test", "gateway"],
   "load-test": ["base", "files", "http"],
+  deploy: ["base", "files"],
   cli: [
     "base",
     "ir",
@@ -48,6 +49,7 @@ const below = {
     "load-test",
     "gateway",
     "compare",
+    "deploy",
   ],
 };
 

@@ -16,6 +16,8 @@ const deletions: Readonly<Record<string, string>> = {
   "cli/train.ts":
     "a folder in the system's folder for temporary files, which it made, with the text from standard input",
   "compare/results.ts": "the end of a line that was cut off, of the results that it goes on with",
+  "deploy/write.ts":
+    "files of an earlier deployment in its folder, by their hashes, and its own temporary ones; paths out of it are passed over",
   "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
   "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
   "files/spill-file.ts": "the name of the temporary file that it has just made",
