@@ -7,7 +7,19 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { benchFolder, torchPython } from "./torch-python.mjs";
 
-const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading", "decode", "streams", "embeddings"];
+const benchmarks = [
+  "compare",
+  "nanogpt",
+  "limits",
+  "passes",
+  "loading",
+  "decode",
+  "streams",
+  "embeddings",
+  "start",
+  "overhead",
+  "soak",
+];
 const name = process.argv.slice(2, 3).find((arg) => !arg.startsWith("--"));
 const args = process.argv.slice(name === undefined ? 2 : 3);
 if (name !== undefined && !benchmarks.includes(name)) {

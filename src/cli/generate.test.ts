@@ -78,6 +78,18 @@ test("penalties, biases and ways to draw", async () => {
   expect((await generate(["--mirostat", "2", "--mirostat-tau", "2", "--seed", "1"])).code).toBe(0);
 });
 
+test("tokens that are proposed do not change a text", async () => {
+  const greedy = ["--temperature", "0", "--prompt", "It was it was it was"];
+  const { output } = await generate(greedy);
+  for (const proposals of [
+    ["--prompt-lookup", "4"],
+    ["--assistant", "tale"],
+  ])
+    expect(await generate([...greedy, ...proposals])).toEqual({ code: 0, output, errors: "" });
+  const both = await generate([...greedy, "--prompt-lookup", "4", "--assistant", "tale"]);
+  expect(both).toMatchObject({ code: 1, errors: expect.stringMatching(/--prompt-lookup or --assistant/) });
+});
+
 test("of a prompt from standard input one final newline is dropped", async () => {
   const options = ["--prompt", "-", "--temperature", "0"];
   const [plain, ended, twice] = await Promise.all(
@@ -90,6 +102,7 @@ test("of a prompt from standard input one final newline is dropped", async () =>
 test.each([
   ["--temperature", "-1", /^error: .*--temperature of at least 0/],
   ["--top-p", "2", /^error: .*--top-p/],
+  ["--prompt-lookup", "0", /^error: .*--prompt-lookup/],
   ["--top-k", "-1", /^error: .*--top-k/],
   ["--min-p", "-1", /^error: .*--min-p/],
   ["--repetition-penalty", "0", /^error: .*--repetition-penalty to be/],

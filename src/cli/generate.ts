@@ -9,7 +9,7 @@ import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
  * text that was drawn without one.
  */
 export async function generateCommand(
-  { generator, tokenizer }: ServedModel,
+  { generator, tokenizer, speculation }: ServedModel,
   promptOption: string,
   asked: TextOptions,
 ): Promise<void> {
@@ -20,7 +20,7 @@ export async function generateCommand(
   const { signal, dispose } = abortOnInterrupt(() => {});
   try {
     process.stdout.write(prompt);
-    for await (const piece of generateText(generator, tokenizer, ids, { ...options, signal }))
+    for await (const piece of generateText(generator, tokenizer, ids, { ...speculation, ...options, signal }))
       process.stdout.write(piece.text);
     process.stdout.write("\n");
     if (options.seed !== undefined && asked.seed === undefined)

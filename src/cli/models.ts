@@ -12,6 +12,7 @@ import { Tokenizer } from "../tokenizers/index.ts";
 import { readRunConfig } from "../train/index.ts";
 import { typed } from "./command.ts";
 import { progressOf } from "./pull.ts";
+import { openSpeculation, type ProposalOptions } from "./speculation.ts";
 
 /** Endings that name a file, and never a run or a repository. */
 const isModelFile = /\.(gguf|safetensors|bin|pt|pth|onnx)$/i;
@@ -75,8 +76,8 @@ async function runNames(runs: string): Promise<string[]> {
   return names.filter((_, i) => areRuns[i]);
 }
 
-/** Of the generator, of loading, and of adapters. */
-export interface OpenOptions extends GeneratorOptions, Pick<LoadOptions, "mmap"> {
+/** Of the generator, of loading, of adapters, and of proposals. */
+export interface OpenOptions extends GeneratorOptions, ProposalOptions, Pick<LoadOptions, "mmap"> {
   /** The folder of an adapter that is applied. */
   adapter?: string;
   /** Adapters that texts may ask for. */
@@ -92,7 +93,8 @@ export interface NamedAdapter {
 /** Loads a model named on the command line. */
 export async function openModel(name: string, runsFolder = "runs", options: OpenOptions = {}): Promise<ServedModel> {
   const path = await findModel(name, runsFolder);
-  return { id: idOf(path), ...(await openModelAt(path, options)) };
+  const assistant = options.assistant === undefined ? undefined : await findModel(options.assistant, runsFolder);
+  return { id: idOf(path), ...(await openModelAt(path, { ...options, assistant })) };
 }
 
 /** The name of a model by its folder or file: a run's, or the file's without its ending. */
@@ -101,17 +103,19 @@ export function idOf(path: string): string {
   return basename(parent, ".gguf");
 }
 
-/** Loads a model that writes. */
+/** Loads a model that writes. @param options with the path of the assistant, if there is one */
 export async function openModelAt(
   path: string,
-  { mmap, adapter, adapters = [], ...options }: OpenOptions,
+  { mmap, adapter, adapters = [], promptLookup, assistant, ...options }: OpenOptions,
 ): Promise<Omit<ServedModel, "id">> {
   const { model, images } = await loadModel(path, mmap);
   if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
   const tokenizer = await Tokenizer.open(path);
   const generator = new Generator(model, options);
   for (const { name, folder } of adapters) await generator.adapters.load(name, folder);
-  return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate, ...(images && { images }) };
+  const speculation = await openSpeculation({ promptLookup, assistant }, tokenizer, mmap);
+  const { chatTemplate } = tokenizer;
+  return { generator, tokenizer, chatTemplate, ...(images && { images }), ...(speculation && { speculation }) };
 }
 
 /** Whether the model in a folder reads images in its texts, by the class that config.json names. */

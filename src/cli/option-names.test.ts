@@ -101,6 +101,8 @@ describe("what serve refuses is said of its option", () => {
     "--cache-tokens": [["0", /expected --cache-tokens that is a whole number of at least 1/]],
     "--prefix-tokens": [["-1", /expected --prefix-tokens that is a whole number of at least 0/]],
     "--threads": [["0", /expected --threads to be an integer of at least 1/]],
+    "--prompt-lookup": [["0", /expected --prompt-lookup/]],
+    "--assistant": [["none", /received "none"/]],
     "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
     "--adapter": [
       ["adapter", /it is not name=folder/],

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import { Sampler, settingsOf, type TextOptions } from "../generate/index.ts";
 import type { DeviceType } from "../runtime/index.ts";
 import type { OpenOptions } from "./models.ts";
@@ -35,6 +36,12 @@ export function withModel(command: Command): Command {
         "f16",
       ]).default("f32"),
     )
+    .option(
+      "--prompt-lookup <n>",
+      "propose up to n tokens that came before in the text, and run them at once: faster where it repeats its prompt",
+      integer,
+    )
+    .option("--assistant <model>", "a smaller model with the same tokenizer that proposes tokens: the text is the same")
     .option("--no-mmap", "read all weights at once, so that the file may be changed while the model runs")
     .addOption(deviceOption())
     .option("--threads <n>", "threads that compute one operation together (default: all cores)", integer);
@@ -45,6 +52,8 @@ export interface ModelFlags {
   runs: string;
   context?: number;
   cacheDtype?: "f32" | "f16";
+  promptLookup?: number;
+  assistant?: string;
   mmap?: boolean;
   device?: DeviceType | "auto";
   threads?: number;
@@ -52,8 +61,27 @@ export interface ModelFlags {
   adapter?: string;
 }
 
-export const openOptionsOf = ({ context, cacheDtype, mmap, adapter }: ModelFlags): OpenOptions =>
-  dropUndefined({ contextLength: context, cacheDtype, mmap, adapter });
+/** @throws OptionError for two ways to propose tokens */
+export function openOptionsOf({
+  context,
+  cacheDtype,
+  mmap,
+  adapter,
+  promptLookup,
+  assistant,
+}: ModelFlags): OpenOptions {
+  if (promptLookup !== undefined)
+    requireNumbers("options", { "--prompt-lookup": promptLookup }, { "--prompt-lookup": numberRules.positiveInteger });
+  if (promptLookup !== undefined && assistant !== undefined) {
+    throw new OptionError({
+      where: "options",
+      expected: "--prompt-lookup or --assistant",
+      received: "both",
+      fix: "leave one out",
+    });
+  }
+  return dropUndefined({ contextLength: context, cacheDtype, mmap, adapter, promptLookup, assistant });
+}
 
 function useTokens(): never {
   throw new InvalidArgumentError("Did you mean --tokens?");

@@ -42,9 +42,11 @@ export async function commandModel(argument: string, runs: string, options: Open
   const { mmap } = options;
   if (kind === "text-generation") {
     let opened: KindModels[typeof kind] | undefined;
-    const load = async () => (opened = await openModelAt(path, options));
+    const assistant = options.assistant === undefined ? undefined : await findModel(options.assistant, runs);
+    const bytes = shared.bytes + (assistant === undefined ? 0 : await weightBytes(assistant));
+    const load = async () => (opened = await openModelAt(path, { ...options, assistant }));
     const adapters = options.adapters?.map((adapter) => adapter.name);
-    const entry = { ...shared, kind, adapters, takesImages: await takesImages(path), load };
+    const entry = { ...shared, bytes, kind, adapters, takesImages: await takesImages(path), load };
     return { entry, example: () => textExample(opened) };
   }
   const load = loaders[kind];

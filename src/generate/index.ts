@@ -130,6 +130,7 @@ export {
   type PromptLookupOptions,
   type Proposals,
   promptLookup,
+  type SpeculationOptions,
   type TokenDistribution,
 } from "./speculation/index.ts";
 export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNames } from "./speech-generator.ts";

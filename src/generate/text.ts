@@ -36,6 +36,8 @@ export interface TextPiece {
   tokens: number;
   /** How probable the tokens since the last piece were, with `topLogprobs`. */
   logprobs?: readonly TokenLogprobs[];
+  /** How probable the token was that has ended the text, with `topLogprobs`. @default it ended otherwise */
+  endLogprobs?: TokenLogprobs;
   /** Set on the last piece. */
   finishReason?: FinishReason;
   /** The stop text that has ended the text. @default it ended otherwise */
@@ -101,7 +103,7 @@ export async function* generateText(
       }
       const end = firstOccurrence(held, stop);
       if (end) return yield piece(end.at, "stop", end.text);
-      if (next.done) return yield piece(held.length, next.value);
+      if (next.done) return yield { ...piece(held.length, next.value), ...logprobs.takeEnd() };
       const safe = held.length - possibleStart(held, stop);
       if (safe > 0) yield piece(safe);
     }
@@ -110,7 +112,7 @@ export async function* generateText(
   }
 }
 
-/** How probable tokens were, of those that are given out: not of the one that ends the text. */
+/** How probable tokens were: those that are given out, and apart from them the one that ends the text. */
 class CollectedLogprobs {
   readonly options: Pick<TextOptions, "onLogprobs"> = {};
   private readonly isAsked: boolean;
@@ -128,6 +130,12 @@ class CollectedLogprobs {
 
   keepLast(): void {
     if (this.last) this.collected.push(this.last);
+    this.last = undefined;
+  }
+
+  /** Of the token that was picked and not given out. */
+  takeEnd(): Pick<TextPiece, "endLogprobs"> {
+    return this.last ? { endLogprobs: this.last } : {};
   }
 
   /** Those since this was asked last. */

@@ -26,6 +26,8 @@ export interface Choice {
   echo: string;
   /** How probable the tokens of that text are. @default nobody asks */
   echoLogprobs?: () => Promise<readonly TokenLogprobs[]>;
+  /** How probable the token was that has ended the text stands behind those of the text. @default false */
+  tellsEnd?: boolean;
   options: TextOptions;
   /** Takes thoughts and calls of tools out of it. @default all is content */
   parser?: ChatParser;
@@ -105,17 +107,20 @@ async function* piecesOf(
 }
 
 async function* textOf(
-  { generator, tokenizer }: ServedModel,
+  { generator, tokenizer, speculation }: ServedModel,
   { echo, echoLogprobs, prompt, options }: Choice,
   signal: AbortSignal,
 ): AsyncGenerator<TextPiece, void, void> {
   if (echo || echoLogprobs) yield { text: echo, tokens: 0, logprobs: await echoLogprobs?.() };
-  yield* generateText(generator, tokenizer, prompt, { ...options, signal });
+  const isPlain = options.topLogprobs === undefined && options.adapter === undefined;
+  yield* generateText(generator, tokenizer, prompt, { ...(isPlain && speculation), ...options, signal });
 }
 
 /** How probable tokens were goes with the first part: which of them made which is not known. */
-function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason, stopText }: TextPiece): ChoicePiece {
-  const { parser } = choice;
+function pieceOf(choice: Choice, piece: TextPiece): ChoicePiece {
+  const { parser, tellsEnd } = choice;
+  const { text, tokens, endLogprobs, finishReason, stopText } = piece;
+  const logprobs = tellsEnd && endLogprobs ? [...(piece.logprobs ?? []), endLogprobs] : piece.logprobs;
   const events: ChatEvent[] = parser ? parser.push(text) : [{ type: "content", text }];
   if (parser && finishReason) events.push(...parser.finish());
   if (logprobs?.length && events.length === 0) events.push({ type: "content", text: "" });

@@ -56,6 +56,22 @@ describe("tools", () => {
     });
   });
 
+  test("and their messages, as the client has parsed them, go back", async () => {
+    generator.text = call;
+    const strict = [{ ...tools[0], function: { ...tools[0].function, strict: true } }];
+    const whole = await client.chat.completions.parse({ ...request, tools: strict });
+    const streamed = await client.chat.completions.stream({ ...request, tools: strict }).finalChatCompletion();
+    generator.text = "It is 5.";
+    for (const { choices } of [whole, streamed]) {
+      const [{ message }] = choices;
+      const [{ id = "", function: called }] = message.tool_calls ?? [];
+      expect(called).toMatchObject({ parsed_arguments: { a: 5 } });
+      const result = { role: "tool" as const, tool_call_id: id, content: "5" };
+      const after = await client.chat.completions.create({ ...request, messages: [...messages, message, result] });
+      expect(after.choices[0].message.content).toBe("It is 5.");
+    }
+  });
+
   test("are streamed as they are written", async () => {
     generator.text = call;
     const stream = client.chat.completions.stream({ ...request, tools });
@@ -137,6 +153,23 @@ describe("by a model", () => {
     });
     const { body } = await complete({ echo: true, logprobs: 0, n: 2, best_of: 3, max_tokens: 2 });
     for (const choice of body.choices) expect(choice.logprobs.tokens.join("")).toBe(choice.text);
+  });
+
+  test("the token that ends a completion is the last of its log probabilities, whole and streamed", async () => {
+    const ends = { logit_bias: { 66: 100 }, stop_token_ids: [66], logprobs: 1, temperature: 0, max_tokens: 1 };
+    const { text, logprobs, finish_reason: reason } = (await complete(ends)).body.choices[0];
+    expect([text, logprobs.tokens, reason]).toEqual(["", ["a"], "stop"]);
+    expect(logprobs.token_logprobs[0]).toBe(logprobs.top_logprobs[0].a); // the picked one is told of beside the likeliest
+    expect(Object.keys(logprobs.top_logprobs[0])).toHaveLength(2);
+    const { logprobs: echoed } = (await complete({ ...ends, echo: true })).body.choices[0];
+    expect(echoed.tokens).toEqual([..."Once", "a"]); // what lm-evaluation-harness counts on
+    const streamed = await app.request("/v1/completions", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "Once", seed: 1, ...ends, stream: true }),
+    });
+    const events = (await streamed.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
+    expect(events.flatMap((event) => JSON.parse(event.slice(6)).choices[0].logprobs ?? [])).toEqual([logprobs]);
   });
 
   test("log probabilities of a chat, whole and streamed, are the same", async () => {

@@ -52,7 +52,7 @@ export async function completionJob(service: Service, request: CompletionRequest
     const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, constraint, topLogprobs };
     const echoLogprobs = echoLogprobsOf(service, request, prompt, signal);
     return choicesOf(prompt, options, answers).map(
-      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs }),
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs, tellsEnd: true }),
     );
   });
   const job = jobOf(choices, prompts, request, () =>

@@ -205,6 +205,7 @@ test("what is done with each field of a message", () =>
     "content": "followed",
     "function_call": "followed",
     "name": "followed",
+    "parsed": "harmless",
     "reasoning_content": "followed",
     "refusal": "followed",
     "role": "followed",

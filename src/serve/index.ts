@@ -32,4 +32,4 @@ export {
   unpackedBodies,
 } from "./operations/index.ts";
 export { bodyText, jsonOf } from "./request-body.ts";
-export type { ServedModel } from "./service.ts";
+export type { ServedModel, ServedSpeculation } from "./service.ts";

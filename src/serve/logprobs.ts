@@ -48,8 +48,14 @@ export class LogprobShapes {
     }));
   }
 
+  /** The likeliest tokens by their texts, and the one that was picked; of several with one text the likeliest. */
+  private likeliest({ top, ...token }: TokenLogprobs): Record<string, number | null> {
+    const shown = [token, ...top.toReversed()].map((one) => this.shown(one));
+    return Object.fromEntries(shown.map(({ token: text, logprob }) => [text, logprob]));
+  }
+
   /**
-   * The field `logprobs` of a completion's choice.
+   * The field `logprobs` of a completion's choice. As in vLLM a token that has ended the text is the last.
    * @param text with the prompt in front of it, where it is repeated
    * @param offset of the text in all that is sent
    */
@@ -60,11 +66,7 @@ export class LogprobShapes {
     return {
       tokens: shown.map(({ token }) => token),
       token_logprobs: shown.map(({ logprob }) => logprob),
-      top_logprobs: tokens.map(({ logprob, top }) =>
-        Number.isNaN(logprob)
-          ? null
-          : Object.fromEntries(top.map((other) => this.shown(other)).map((other) => [other.token, other.logprob])),
-      ),
+      top_logprobs: tokens.map((token) => (Number.isNaN(token.logprob) ? null : this.likeliest(token))),
       text_offset: shown.map(({ token }) => {
         const start = at;
         at += token.length;

@@ -40,6 +40,7 @@ export const messageFields = {
   reasoning_content: text, // DeepSeek's and vLLM's: earlier thoughts, which some templates show
   refusal: text,
   annotations: "harmless",
+  parsed: "harmless", // by OpenAI's clients, of answers of a schema
   audio: [],
 } as const satisfies Fields;
 
@@ -53,8 +54,13 @@ const callFields = {
   id: text,
   type: rule<"function">('"function"', (value) => value === "function"),
   function: rule<object>("an object", isObject),
+  index: "harmless", // of a streamed call
 } as const satisfies Fields;
-const functionFields = { name: text, arguments: text } as const satisfies Fields;
+const functionFields = {
+  name: text,
+  arguments: text,
+  parsed_arguments: "harmless", // by OpenAI's clients
+} as const satisfies Fields;
 
 /** Messages, and the images in them, in their order. */
 export interface ReadMessages {

@@ -2,6 +2,7 @@ import { limits } from "../base/index.ts";
 import {
   ContextLengthError,
   type Generator,
+  type SpeculationOptions,
   type TemplateTraits,
   TokenPicker,
   templateTraits,
@@ -17,6 +18,11 @@ import type { ModelMetrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
 
+/** How a model's tokens are proposed; the assistant is disposed of with the model. */
+export interface ServedSpeculation extends Omit<SpeculationOptions, "assistant"> {
+  assistant?: Generator;
+}
+
 /** A model with what is needed to answer requests with it. */
 export interface ServedModel {
   /** Name that clients ask for. */
@@ -27,6 +33,8 @@ export interface ServedModel {
   chatTemplate?: string;
   /** Of a model that reads images in its messages. @default it reads texts alone */
   images?: ImageSide;
+  /** How tokens are proposed, to texts without log probabilities and adapters. @default not at all */
+  speculation?: ServedSpeculation;
 }
 
 /** What the services of a server's models share. */

@@ -90,14 +90,14 @@ export class LocalModel implements ChatModel {
   }
 
   async *answer({ system, messages, settings, signal }: AnswerRequest): AsyncGenerator<ChatEvent, void, void> {
-    const { generator, tokenizer } = this.model;
+    const { generator, tokenizer, speculation } = this.model;
     const started = performance.now();
     const prompt = await this.fitting(system, messages);
     yield* this.forgetting(prompt.forgotten);
     const plan = this.plan(prompt.text);
     const parser = plan?.parser();
     const embedded = await this.images?.embed(prompt.ids, prompt.images, signal);
-    const options = { ...this.textOptions(settings, prompt, plan), embedded, signal };
+    const options = { ...speculation, ...this.textOptions(settings, prompt, plan), embedded, signal };
     let firstMs = 0;
     try {
       for await (const { text, tokens, finishReason } of generateText(generator, tokenizer, prompt.ids, options)) {

@@ -277,10 +277,12 @@ export class ServedModels {
 /** Frees a model that was loaded here, and its compiled graphs. */
 function disposeOf(service: AnyService): void {
   if (!(service instanceof Service)) return void service.model.dispose();
-  const { generator, images } = service.model;
+  const { generator, images, speculation } = service.model;
   generator.dispose();
   images?.embedder.dispose();
   (images?.embedder.model ?? generator.model).dispose();
+  speculation?.assistant?.dispose();
+  speculation?.assistant?.model.dispose();
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");

@@ -107,11 +107,17 @@ async function rawJob(
 ): Promise<Job> {
   const logprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
   const common = { ...commonRequest(request), model: askedIn(request) };
-  const job = await completionJob(service, { ...common, prompt, logprobs }, signal);
+  const job = withoutEnds(await completionJob(service, { ...common, prompt, logprobs }, signal));
   if (common.max_tokens !== undefined) return job;
   const room = service.contextLength - job.promptTokens;
   return withOptions(job, { maxNewTokens: room });
 }
+
+/** Ollama tells of no token that ends a text. */
+const withoutEnds = (job: Job): Job => ({
+  ...job,
+  choices: job.choices.map((choice) => ({ ...choice, tellsEnd: false })),
+});
 
 const withOptions = (job: Job, more: TextOptions): Job => ({
   ...job,

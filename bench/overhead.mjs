@@ -1,0 +1,94 @@
+// @ts-check
+/**
+ * What the server adds to each token, with SmolLM2-135M-Instruct (Q4_1): one process writes the same texts for itself
+ * and as server-sent events for another on 127.0.0.1, by turns, 1 and 8 streams; and how long its event loop was held
+ * up meanwhile.
+ *   npm run bench -- overhead [--smallest]
+ */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { serve } from "../dist/serve/index.js";
+import { Tokenizer } from "../dist/tokenizers/index.js";
+import { streamed } from "./server-process.mjs";
+import { modelFile, openKindling } from "./smollm.mjs";
+import { isSmallest, median } from "./torch-python.mjs";
+
+const [ROUNDS, TOKENS] = isSmallest ? [1, 4] : [7, 96];
+const COUNTS = [1, 8];
+const self = fileURLToPath(import.meta.url);
+/** @param {number} shift */
+const promptOf = (shift) => Array.from({ length: 17 }, (_, i) => 300 + ((i * 7919 + shift * 131) % 20000));
+
+/**
+ * Milliseconds a token, of all streams together.
+ * @param {(prompt: number[]) => AsyncIterable<unknown>} write
+ * @param {number} count
+ */
+async function perToken(write, count) {
+  const start = performance.now();
+  await Promise.all(
+    Array.from({ length: count }, async (_, i) => {
+      for await (const _ of write(promptOf(i)));
+    }),
+  );
+  return (performance.now() - start) / (count * TOKENS);
+}
+
+/** The process of the model: it serves, and writes for itself when it is told a number of streams. */
+async function serving() {
+  const file = modelFile();
+  const { generator } = await openKindling(file, { contextLength: 2048, maxSequences: Math.max(...COUNTS) });
+  const server = await serve({ id: "smollm2", generator, tokenizer: await Tokenizer.open(file) }, { port: 0 });
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const options = { temperature: 0, maxNewTokens: TOKENS, stopTokens: [] };
+  process.on("message", async (/** @type {number | "watch" | "stop"} */ order) => {
+    if (order === "watch") delay.reset();
+    if (order === "watch") process.send?.(delay.enable());
+    else if (order !== "stop") process.send?.(await perToken((prompt) => generator.generate(prompt, options), order));
+    else {
+      delay.disable();
+      process.send?.([delay.max / 1e6, delay.percentile(99) / 1e6]);
+    }
+  });
+  process.send?.(server.url);
+}
+
+async function compare() {
+  const child = fork(self, ["--child", ...process.argv.slice(2)]);
+  const answer = async () => (await once(child, "message"))[0];
+  const ask = (/** @type {number | "watch" | "stop"} */ order) => {
+    const answered = answer();
+    child.send(order);
+    return answered;
+  };
+  const url = await answer();
+  console.log(
+    "| streams | engine alone, ms a token | by HTTP, ms a token | added, ms | longest block of the event loop, P99, ms |",
+  );
+  console.log("| --- | --- | --- | --- | --- |");
+  for (const count of COUNTS) {
+    await ask(count); // compiles
+    /** @type {{ alone: number, http: number, longest: number, p99: number }[]} */
+    const rounds = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const alone = await ask(count);
+      await ask("watch");
+      const http = await perToken((prompt) => streamed(url, prompt, TOKENS), count);
+      const [longest, p99] = await ask("stop");
+      rounds.push({ alone, http, longest, p99 });
+    }
+    const of = (/** @type {(round: (typeof rounds)[0]) => number} */ value) => median(rounds.map(value)).toFixed(3);
+    const added = of(({ alone, http }) => http - alone);
+    const blocks = `${Math.max(...rounds.map(({ longest }) => longest)).toFixed(1)}, ${of(({ p99 }) => p99)}`;
+    console.log(`| ${count} | ${of(({ alone }) => alone)} | ${of(({ http }) => http)} | ${added} | ${blocks} |`);
+  }
+  child.kill();
+}
+
+if (process.argv.includes("--child")) await serving();
+else {
+  await compare();
+  process.exit();
+}
