@@ -21,17 +21,20 @@ import { ModelWatch } from "./engine/model-watch.ts";
 
 /** Tokens that the ranges of channels are seen over. */
 const SEEN_TOKENS = 512;
-/** What a channel may reach beyond what was seen, before it is cut. */
-const MARGIN = 1.25;
+/**
+ * How far beyond what was seen a channel may reach before it is cut: what is cut costs more than wider steps do. The
+ * perplexity of SmolLM2-135M on 4096 tokens of a novel rises by 5.2, 1.3, 0.7, 0.4 and 0.13 % with 1, 1.25, 1.5, 2, 3.
+ */
+const MARGIN = 3;
 /** The last step above 0. */
 const MOST_STEPS = 127;
 /** The least that a channel is taken to reach, as those that are always 0: no step is 0. */
 const LEAST_RANGE = 1e-6;
 
 /**
- * What a step of each channel of an int8 cache stands for: the largest magnitude that the channel reaches over a text of
- * tokens from all over the vocabulary, and something more, in 127 steps. So they follow from the model alone, not from
- * what is asked first. Numbers beyond are cut there.
+ * What a step of each channel of an int8 cache stands for: a multiple of the largest magnitude that the channel reaches
+ * over a text of tokens from all over the vocabulary, in 127 steps. So they follow from the model alone, not from what
+ * is asked first; adapters are not measured. Numbers beyond are cut.
  */
 export class CacheScales {
   private readonly model: CausalLM;

@@ -39,6 +39,19 @@ async function textOf(model: CausalLM, options: GeneratorOptions) {
   return { ids, logits };
 }
 
+type Text = Awaited<ReturnType<typeof textOf>>;
+
+/** Logits that differ by less than this part of the largest, up to where a near tie was decided otherwise. */
+function expectNear(rounded: Text, exact: Text, part: number): void {
+  const other = rounded.ids.findIndex((id, i) => id !== exact.ids[i]);
+  const compared = other < 0 ? rounded.ids.length : other + 1;
+  for (let i = 0; i < compared; i++) {
+    const scale = Math.max(...exact.logits[i].map(Math.abs));
+    for (const [j, value] of rounded.logits[i].entries())
+      expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(part * scale);
+  }
+}
+
 /** Plain attention, windows, capped scores, latent keys, and rotations that change with the length. */
 const kinds = [
   "llama",
@@ -62,15 +75,16 @@ describe.each(kinds)("%s", (name) => {
 
   test.runIf(["llama", "mistral", "gemma2"].includes(name))("a cache in f16 gives nearly the same logits", async () => {
     const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
-    const exact = await textOf(model, {});
-    const half = await textOf(model, { cacheDtype: "f16", initialRoom: 4 });
-    const same = half.ids.findIndex((id, i) => id !== exact.ids[i]);
-    const compared = same < 0 ? half.ids.length : same + 1; // up to where a near tie was decided otherwise
-    for (let i = 0; i < compared; i++) {
-      const scale = Math.max(...exact.logits[i].map(Math.abs));
-      for (const [j, value] of half.logits[i].entries())
-        expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(0.01 * scale);
-    }
+    expectNear(await textOf(model, { cacheDtype: "f16", initialRoom: 4 }), await textOf(model, {}), 0.01);
+    model.dispose();
+  });
+
+  test("a cache in 8 bits gives nearly the same logits, whatever its room and the pieces of a prompt", async () => {
+    const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
+    const whole = await textOf(model, { cacheDtype: "int8", initialRoom: 64 });
+    // half a step is 1.2 % of what a channel reaches, in keys and in values of each layer
+    expectNear(whole, await textOf(model, {}), 0.2);
+    expect((await textOf(model, { cacheDtype: "int8", initialRoom: 2, prefillTokens: 3 })).ids).toEqual(whole.ids);
     model.dispose();
   });
 });
@@ -171,6 +185,43 @@ describe("one model", () => {
     await load(original);
   });
 
+  test("the steps of a cache in 8 bits are measured anew when weights or layers change", async () => {
+    const other = new GPT2LMHeadModel(config, randomKey(8));
+    const changed = new GPT2LMHeadModel(config, randomKey(3));
+    const options = { cacheDtype: "int8" } as const;
+    const expected = (await textOf(other, options)).logits;
+    const inBytes = new Generator(changed, options);
+    const logitsOf = async () => {
+      const logits: number[][] = [];
+      await greedy(
+        PROMPT,
+        { maxNewTokens: 30, stopTokens: [], onLogits: (values) => logits.push([...values]) },
+        inBytes,
+      );
+      return logits;
+    };
+    await logitsOf();
+    const weights = other.namedParameters();
+    for (const [key, parameter] of changed.namedParameters())
+      parameter.set(await (weights.get(key) as typeof parameter).read());
+    expect(await logitsOf()).toEqual(expected);
+    const third = new GPT2LMHeadModel(config, randomKey(9));
+    Object.assign(changed, { transformer: third.transformer });
+    expect(await logitsOf()).toEqual((await textOf(third, options)).logits);
+    inBytes.dispose();
+  });
+
+  test("scores and searches keep 8 bits too", async () => {
+    const inBytes = new Generator(model, { cacheDtype: "int8" });
+    const [exact, rounded] = [await generator.score(PROMPT), await inBytes.score(PROMPT)];
+    expect(rounded).not.toEqual(exact);
+    for (const [i, { logprob }] of rounded.slice(1).entries())
+      expect(Math.abs(logprob - exact[i + 1].logprob)).toBeLessThan(0.25);
+    const beams = { numBeams: 3, maxNewTokens: 5, temperature: 0 };
+    expect(await greedy(PROMPT, beams, inBytes)).toEqual(await greedy(PROMPT, beams));
+    inBytes.dispose();
+  });
+
   test("who gives up while waiting costs nothing, and those behind it come on", async () => {
     const reader = generator.generate([1, 2, 3], { maxNewTokens: 20 });
     await reader.next();
@@ -202,7 +253,7 @@ describe("one model", () => {
 
   test("wrong settings are errors", () => {
     expect(() => new Generator(model, { cacheDtype: "f8" as never })).toThrow(
-      /cacheDtype: expected f32 or f16; received f8/,
+      /cacheDtype: expected f32 or f16 or int8; received f8/,
     );
     expect(() => new Generator(model, { contextLenght: 3 } as never)).toThrow(/did you mean "contextLength"/);
     expect(() => new Generator(model, { initialRoom: 0 })).toThrow(/initialRoom/);
