@@ -16,7 +16,7 @@ import {
 } from "../tensor/index.ts";
 import { causalDecoder, positionsOf } from "./causal-decoder.ts";
 import { i32 } from "./decoder-runner.ts";
-import type { CacheDTypeName } from "./device-cache.ts";
+import type { CacheDTypeName, ChannelScales } from "./device-cache.ts";
 import { ModelWatch } from "./engine/model-watch.ts";
 
 /** Tokens that the ranges of channels are seen over. */
@@ -36,7 +36,7 @@ const LEAST_RANGE = 1e-6;
  * over a text of tokens from all over the vocabulary, in 127 steps. So they follow from the model alone, not from what
  * is asked first; adapters are not measured. Numbers beyond are cut.
  */
-export class CacheScales {
+export class CacheScales implements ChannelScales {
   private readonly model: CausalLM;
   private readonly watch: ModelWatch;
   private readonly layers: readonly { k: Variable<"f32">; v: Variable<"f32"> }[];
@@ -131,7 +131,7 @@ export class CacheScales {
 export const scalesOf = (model: CausalLM, cacheDtype: CacheDTypeName): CacheScales | undefined =>
   cacheDtype === "int8" ? new CacheScales(model) : undefined;
 
-/** Tokens from all over the vocabulary, the same each time: steps of the golden ratio, which fall nowhere twice soon. */
+/** Tokens from all over the vocabulary, the same each time: steps of the golden ratio fall nowhere twice soon. */
 function seenTokens({ config }: CausalLM): Int32Array {
   const length = Math.min(SEEN_TOKENS, config.maxPositionEmbeddings);
   return Int32Array.from({ length }, (_, i) => Math.floor(((i * GOLDEN_RATIO) % 1) * config.vocabSize));

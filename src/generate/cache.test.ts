@@ -11,13 +11,15 @@ import {
   type ImageTextModel,
   type Seq2SeqLM,
 } from "../models/index.ts";
-import { randomKey } from "../tensor/index.ts";
+import { Device } from "../runtime/index.ts";
+import { defaultDevice, randomKey, setDefaultDevice } from "../tensor/index.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import {
   type GenerateOptions,
   Generator,
   type GeneratorOptions,
   ImageTextGenerator,
+  SearchGenerator,
   Seq2SeqGenerator,
 } from "./index.ts";
 
@@ -218,8 +220,29 @@ describe("one model", () => {
     for (const [i, { logprob }] of rounded.slice(1).entries())
       expect(Math.abs(logprob - exact[i + 1].logprob)).toBeLessThan(0.25);
     const beams = { numBeams: 3, maxNewTokens: 5, temperature: 0 };
-    expect(await greedy(PROMPT, beams, inBytes)).toEqual(await greedy(PROMPT, beams));
+    const searches = new SearchGenerator(model, { cacheDtype: "int8" });
+    expect(await greedy(PROMPT, beams, inBytes)).toEqual(await collect(searches.generate(PROMPT, beams)));
+    searches.dispose();
     inBytes.dispose();
+  });
+
+  test("8 bits are refused on other devices, and of models with an encoder", async () => {
+    const device = new Device();
+    Object.defineProperty(device, "picked", { value: Promise.resolve({ type: "webgpu", refused: [] }) });
+    const first = defaultDevice();
+    setDefaultDevice(device);
+    const elsewhere = new Generator(model, { cacheDtype: "int8" });
+    await expect(greedy(PROMPT, {}, elsewhere)).rejects.toThrow(/cacheDtype: expected int8 on the CPU.*int8 on webgpu/);
+    await expect(elsewhere.score(PROMPT)).rejects.toThrow(/int8 on webgpu/);
+    elsewhere.dispose();
+    setDefaultDevice(first);
+    await device.close();
+    const { folder } = await readGoldenModel("t5");
+    const seq2seq = (await fromPretrained(folder)) as Seq2SeqLM;
+    expect(() => new Seq2SeqGenerator(seq2seq, { cacheDtype: "int8" as never })).toThrow(
+      /cacheDtype: expected f32 or f16; received int8/,
+    );
+    seq2seq.dispose();
   });
 
   test("who gives up while waiting costs nothing, and those behind it come on", async () => {

@@ -1,5 +1,12 @@
 import { type HostArrays, OptionError } from "../base/index.ts";
-import { type CacheDType, type CacheShape, cachedHeadDim, type LayerState, RoomCache } from "../nn/index.ts";
+import {
+  type CacheDType,
+  type CacheShape,
+  cachedHeadDim,
+  type LayerScales,
+  type LayerState,
+  RoomCache,
+} from "../nn/index.ts";
 import {
   arange,
   type CompiledFunction,
@@ -13,7 +20,6 @@ import {
   Variable,
   where,
 } from "../tensor/index.ts";
-import type { CacheScales } from "./cache-scales.ts";
 
 export interface DeviceCacheOptions {
   /** Most positions that there may ever be. */
@@ -29,7 +35,15 @@ export interface DeviceCacheOptions {
   /** Texts side by side. @default 1 */
   rows?: number;
   /** Of a cache in int8. */
-  scales?: CacheScales;
+  scales?: ChannelScales;
+}
+
+/** What a step of each channel of an int8 cache stands for. */
+export interface ChannelScales {
+  /** Of a layer, for a function being traced. */
+  of(layer: number): LayerScales;
+  /** Makes them those of the model as it is now. To be called before a text begins. */
+  update(): Promise<void>;
 }
 
 /** What keys and values can be kept in. */
@@ -83,7 +97,7 @@ export class DeviceCache {
   readonly rows: number;
   readonly maxLength: number;
   private readonly variables: { k: Variable<CacheDType>; v: Variable<CacheDType> }[];
-  private readonly scales: CacheScales | undefined;
+  private readonly scales: ChannelScales | undefined;
   private copyRow: CompiledFunction<[Tensor<"i32">], Tensor<"i32">> | undefined;
 
   /** @throws OptionError for a dtype that is none of a cache, or no room */

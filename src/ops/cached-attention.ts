@@ -55,7 +55,7 @@ const cachedAttentionEntry = defineMultiOp<CacheInput, CachedAttributes>({
   ],
 });
 
-/** The inputs of the kernel between `total` and the scales: tables of rotations, positions, biases, sinks. None here. */
+/** The kernel's inputs between `total` and the scales: tables of rotations, positions, biases, sinks. None here. */
 const NO_INPUTS = ["", "", "", "", ""];
 
 /**

@@ -9,8 +9,7 @@ import {
   Variable,
   VariableRows,
 } from "../../tensor/index.ts";
-import type { CacheScales } from "../cache-scales.ts";
-import { cacheNumbers, type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
+import { type ChannelScales, cacheNumbers, type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
 
 /** Sizes of a `SlotCache`. */
 export interface SlotCacheOptions extends Omit<DeviceCacheOptions, "rows"> {
@@ -174,10 +173,10 @@ export class SlotWindow {
   private readonly layers: { k: VariableRows<CacheDType>; v: VariableRows<CacheDType> }[];
   private shown: { buffer: object; start: number; count: number } | undefined;
   private readonly first: Variable<CacheDType>;
-  private readonly scales: CacheScales | undefined;
+  private readonly scales: ChannelScales | undefined;
 
   /** @param count number of slots, or a name where it differs @param scales of a cache in int8 */
-  constructor(layers: readonly LayerVariables[], count: number | string, scales?: CacheScales) {
+  constructor(layers: readonly LayerVariables[], count: number | string, scales?: ChannelScales) {
     const rows = (of: Variable<CacheDType>) =>
       new VariableRows(of, { name: of.name, count, symbolicSizes: [null, "S", null] });
     this.layers = layers.map(({ k, v }) => ({ k: rows(k), v: rows(v) }));
