@@ -89,14 +89,18 @@ describe.each(["long context", "llama", "gemma2", "phi3-longrope"])("%s", (name)
   });
 });
 
-test("where memory is not shared, texts are the same", async () => {
-  const device = new Device({ binding: "onnxruntime-node" });
-  setDefaultDevice(device);
-  const model = await load("llama");
-  await expectAlike(model, { maxSequences: 4 }, 3, 7);
-  model.dispose();
-  await device.close();
-}, 60_000);
+test.each(["f32", "int8"] as const)(
+  "where memory is not shared, texts are the same: %s",
+  async (cacheDtype) => {
+    const device = new Device({ binding: "onnxruntime-node" });
+    setDefaultDevice(device);
+    const model = await load("llama");
+    await expectAlike(model, { maxSequences: 4, cacheDtype }, 3, 7);
+    model.dispose();
+    await device.close();
+  },
+  60_000,
+);
 
 test("what a text shares with one before is not read again: in its place, beside it, or in blocks", async () => {
   const model = longer();
