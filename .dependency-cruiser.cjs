@@ -29,6 +29,7 @@ const below = {
   gateway: ["base", "files", "keys", "http", "serve"],
   compare: ["base", "files", "http", "load-test", "gateway"],
   "load-test": ["base", "files", "http"],
+  deploy: ["base", "files"],
   cli: [
     "base",
     "ir",
@@ -39,6 +40,7 @@ const below = {
     "tokenizers",
     "models",
     "peft",
+    "processors",
     "train",
     "generate",
     "pipelines",
@@ -48,6 +50,7 @@ const below = {
     "load-test",
     "gateway",
     "compare",
+    "deploy",
   ],
 };
 

@@ -28,6 +28,17 @@ export const limits = {
   requestFields: 65_536,
   /** Answers to one request, its prompts times `n`. OpenAI takes 2048 prompts, and 128 answers to one. */
   requestAnswers: 4096,
+  /** Images of a request to the server, each of which is fetched and decoded. Anthropic takes 100. */
+  requestImages: 100,
+  /** Bytes of an image in a request, before base64, or behind an address that it names. OpenAI's most. */
+  requestImageBytes: 20 * 2 ** 20,
+  /**
+   * Pixels of an image in a request. A telephone's 50 megapixels fit; decoded they take 150 MB, in a thread that reads
+   * one image at a time.
+   */
+  requestImagePixels: 2 ** 26,
+  /** Characters of a prompt, or of messages as JSON: bodies without images are half as long, those with images more. */
+  promptCharacters: 8 * 2 ** 20,
   /** The header of a safetensors file; the reference implementation refuses larger ones too. */
   safetensorsHeaderBytes: 100_000_000,
   /**

@@ -1,11 +1,13 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { DataError, nearest } from "../base/index.ts";
-import { Generator, type GeneratorOptions } from "../generate/index.ts";
+import { exists, readJson } from "../files/index.ts";
+import { Generator, type GeneratorOptions, ImageEmbedder } from "../generate/index.ts";
 import { isRemoteName, pull } from "../hub/index.ts";
-import { fromPretrained, type LoadOptions } from "../models/index.ts";
+import { type CausalLM, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { applyAdapter, readAdapter } from "../peft/index.ts";
-import type { ServedModel } from "../serve/index.ts";
+import { ImageProcessor } from "../processors/index.ts";
+import type { ImageSide, ServedModel } from "../serve/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { readRunConfig } from "../train/index.ts";
 import { typed } from "./command.ts";
@@ -104,10 +106,29 @@ export async function openModelAt(
   path: string,
   { mmap, adapter, adapters = [], ...options }: OpenOptions,
 ): Promise<Omit<ServedModel, "id">> {
-  const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks", mmap });
+  const { model, images } = await loadModel(path, mmap);
   if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
   const tokenizer = await Tokenizer.open(path);
   const generator = new Generator(model, options);
   for (const { name, folder } of adapters) await generator.adapters.load(name, folder);
-  return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate };
+  return { generator, tokenizer, chatTemplate: tokenizer.chatTemplate, ...(images && { images }) };
+}
+
+/** Whether the model in a folder reads images in its texts, by the class that config.json names. */
+export async function takesImages(path: string): Promise<boolean> {
+  const file = join(path, "config.json");
+  if (!(await exists(file))) return false; // a GGUF file
+  const { architectures } = await readJson(file);
+  return Array.isArray(architectures) && isImageText.test(String(architectures[0]));
+}
+
+const isImageText = /^(Llava|Qwen2VL)ForConditionalGeneration$/;
+
+/** A model that writes; or the text model of one that reads images too, with its image side. */
+async function loadModel(path: string, mmap: boolean | undefined): Promise<{ model: CausalLM; images?: ImageSide }> {
+  if (!(await takesImages(path)))
+    return { model: await fromPretrained(path, { task: "causal-lm", weights: "blocks", mmap }) };
+  const model = await fromPretrained(path, { task: "image-text-to-text", mmap });
+  const images = { embedder: new ImageEmbedder(model), processor: await ImageProcessor.open(path) };
+  return { model: model.languageModel, images };
 }

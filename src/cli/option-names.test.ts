@@ -77,6 +77,8 @@ describe("what serve refuses is said of its option", () => {
     "--host": [["192.0.2.1", /expected an address of this machine; received .*Fix: choose another --host/]],
     "--allowed-hosts": [["box:80", /expected --allowed-hosts: a name without a port/]],
     "--cors-origin": [["ftp", /expected --cors-origin: an origin/]],
+    "--image-hosts": [["https://example.org", /expected --image-hosts: a host, as/]],
+    "--image-private-hosts": [["*", /expected --image-private-hosts: a host, as/]],
     "--max-queue": [
       ["-1", /expected --max-queue from 0 to/],
       ["1.5", /'--max-queue <n>'/],
@@ -100,6 +102,11 @@ describe("what serve refuses is said of its option", () => {
     "--prefix-tokens": [["-1", /expected --prefix-tokens that is a whole number of at least 0/]],
     "--threads": [["0", /expected --threads to be an integer of at least 1/]],
     "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
+    "--adapter": [
+      ["adapter", /it is not name=folder/],
+      ["a=none", /none\/adapter_config\.json: expected a file/],
+    ],
+    "--max-adapters": [["-1", /expected --max-adapters that is a whole number/]],
     "--api-key": [["a b", /expected an --api-key of printable ASCII/]],
     "--keys": [["none.json", /none\.json/]],
     "--log": [["xml", /'--log \[format\]' argument 'xml'/]],
@@ -114,7 +121,15 @@ describe("what serve refuses is said of its option", () => {
     "--device": [["cup", /'--device <type>'/]],
   };
   /** Any folder is one, though none of its models is named; the others take no value. */
-  const withoutWrong = ["--runs", "--no-mmap", "--metrics-open", "--log-prompts", "--audit"];
+  const withoutWrong = [
+    "--runs",
+    "--no-mmap",
+    "--metrics-open",
+    "--log-prompts",
+    "--audit",
+    "--adapter-folder",
+    "--data",
+  ];
 
   test("its options are all here", () => {
     const serve = createProgram().commands.find((command) => command.name() === "serve");

@@ -61,6 +61,8 @@ const optionNames: Readonly<Record<string, string>> = {
   keepAliveMs: "--keep-alive",
   corsOrigins: "--cors-origin",
   allowedHosts: "--allowed-hosts",
+  imageHosts: "--image-hosts",
+  imagePrivateHosts: "--image-private-hosts",
   keysFile: "--keys",
   auditFile: "--audit",
   logFormat: "--log",

@@ -9,6 +9,7 @@ import { typed } from "./command.ts";
 import { addCompare } from "./compare.ts";
 import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
+import { addDeploy } from "./deploy.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
 import { addGateway } from "./gateway.ts";
@@ -308,6 +309,7 @@ export function createProgram(): Command {
     addCompare,
     addFiles,
     addLibrary,
+    addDeploy,
   ];
   for (const add of parts) add(program);
   return program;

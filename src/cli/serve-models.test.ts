@@ -11,6 +11,7 @@ import {
   SpeechRecognitionPipeline,
   TextClassificationPipeline,
 } from "../pipelines/index.ts";
+import type { KindModels } from "../serve/index.ts";
 import { commandModel } from "./serve-models.ts";
 
 const models = fileURLToPath(new URL("../../golden/pipelines/models/", import.meta.url));
@@ -37,6 +38,15 @@ test.each([
     model.dispose();
   }
   expect(example().path).toBe(path);
+});
+
+test.each(["llava", "qwen2-vl"])("%s writes, and reads images", async (name) => {
+  const { entry } = await open(join(models, name));
+  expect(entry).toMatchObject({ id: name, kind: "text-generation", takesImages: true });
+  const { generator, images } = (await entry.load()) as KindModels["text-generation"];
+  expect(images?.embedder.model.languageModel).toBe(generator.model);
+  generator.dispose();
+  images?.embedder.model.dispose();
 });
 
 let folder: string;

@@ -6,7 +6,7 @@ import { exists, readJson } from "../files/index.ts";
 import { inspectModel } from "../models/index.ts";
 import { CrossEncoder, pipeline, SentenceEncoder } from "../pipelines/index.ts";
 import type { KindModels, ModelEntry, ModelKind, ServedModel } from "../serve/index.ts";
-import { findModel, idOf, type OpenOptions, openModelAt } from "./models.ts";
+import { findModel, idOf, type OpenOptions, openModelAt, takesImages } from "./models.ts";
 
 /** A model to serve, and a first request to it. */
 export interface CommandModel {
@@ -18,7 +18,13 @@ export interface CommandModel {
 /** A model that is loaded already and disposed of by the server. */
 export function openedModel(model: ServedModel): CommandModel {
   return {
-    entry: { id: model.id, kind: "text-generation", bytes: 0, load: async () => model },
+    entry: {
+      id: model.id,
+      kind: "text-generation",
+      bytes: 0,
+      takesImages: model.images !== undefined,
+      load: async () => model,
+    },
     example: () => textExample(model),
   };
 }
@@ -38,7 +44,8 @@ export async function commandModel(argument: string, runs: string, options: Open
     let opened: KindModels[typeof kind] | undefined;
     const load = async () => (opened = await openModelAt(path, options));
     const adapters = options.adapters?.map((adapter) => adapter.name);
-    return { entry: { ...shared, kind, adapters, load }, example: () => textExample(opened) };
+    const entry = { ...shared, kind, adapters, takesImages: await takesImages(path), load };
+    return { entry, example: () => textExample(opened) };
   }
   const load = loaders[kind];
   const entry = { ...shared, kind, load: () => load(path, { mmap }) } as ModelEntry;
@@ -91,6 +98,7 @@ async function kindOf(path: string): Promise<{ kind: ModelKind; family?: string 
   const family = typeof config.model_type === "string" ? config.model_type : undefined;
   const [architecture = ""] = Array.isArray(config.architectures) ? (config.architectures as string[]) : [];
   if (await exists(join(path, "modules.json"))) return { kind: "embedding", family };
+  if (await takesImages(path)) return { kind: "text-generation", family };
   const kind = kindsByClass.find(({ of }) => of.test(architecture))?.kind;
   if (kind) return { kind: kind === "classification" && countLabels(config) === 1 ? "ranking" : kind, family };
   throw new DataError({

@@ -45,6 +45,17 @@ export function withServing(command: Command): Command {
       collect,
     )
     .option("--cors-origin <origin>", "pages of this origin may use the server, * for all (repeatable)", collect)
+    .option(
+      "--image-hosts <host>",
+      "fetch images of messages from this host, at public addresses; .example.org for all below it, * for any " +
+        "(repeatable; default: none)",
+      collect,
+    )
+    .option(
+      "--image-private-hosts <host>",
+      "fetch them from this host too, which may be in this network, as 10.0.0.5:9000 (repeatable)",
+      collect,
+    )
     .option("--max-sequences <n>", "texts that are written at the same time (default: 16)", integer)
     .option("--cache-tokens <n>", "most tokens of all texts together that are kept (default: no limit)", integer)
     .option(
@@ -117,6 +128,8 @@ export interface ServingFlags extends OperationFlags {
   host: string;
   allowedHosts?: string[];
   corsOrigin?: string[];
+  imageHosts?: string[];
+  imagePrivateHosts?: string[];
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
@@ -130,6 +143,8 @@ export function servingOf({
   host,
   allowedHosts,
   corsOrigin,
+  imageHosts,
+  imagePrivateHosts,
   maxQueue,
   queueTimeout,
   timeout,
@@ -145,6 +160,8 @@ export function servingOf({
     host,
     allowedHosts,
     corsOrigins: corsOrigin,
+    imageHosts,
+    imagePrivateHosts,
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,

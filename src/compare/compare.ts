@@ -24,6 +24,7 @@ export interface CompareOptions {
   /** @default none: costs are not known */
   prices?: PriceTable;
   signal?: AbortSignal;
+  /** Is told after each answer how many there are of how many. */
   onProgress?: (done: number, all: number) => void;
   /** @default the system's */
   clock?: Clock;

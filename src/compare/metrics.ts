@@ -2,7 +2,9 @@ import { z } from "zod";
 import { DataError } from "../base/index.ts";
 import type { Prompt } from "./prompts.ts";
 
+/** Measures of an answer that need no other model. */
 export const metricNames = ["exact", "contains", "regex", "f1", "json-schema"] as const;
+/** One of `metricNames`. */
 export type MetricName = (typeof metricNames)[number];
 
 /** How good an answer is, from 0 to 1. */

@@ -6,6 +6,7 @@ import type { Target } from "./target.ts";
 /** A result with its quality, from 0 to 1; undefined where there is no verdict. */
 export type ScoredResult = Result & { score: number | undefined };
 
+/** How good, fast and dear one target was. */
 export interface TargetReport {
   name: string;
   model: string;
@@ -27,6 +28,7 @@ export interface TargetReport {
   cost: number | undefined;
 }
 
+/** What a comparison has found, target by target. */
 export interface CompareReport {
   /** What quality is. */
   quality: string;

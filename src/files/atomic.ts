@@ -9,7 +9,7 @@ export type Content = string | Uint8Array | readonly Uint8Array[];
 /**
  * Writes a file so that it holds either its old or its new content whenever the program or the machine stops: into a
  * temporary file beside it, synced to disk, then renamed. Makes the folder if it is missing.
- * @param options.mode who may do what with the file, as 0o600 for what is its owner's alone @default the system's
+ * @param options mode: who may do what with the file, as 0o600 for what is its owner's alone. @default the system's
  * @throws WriteError when the disk is full, read-only or forbidden; the old content is then still there
  */
 export async function writeFileAtomic(path: string, content: Content, { mode }: { mode?: number } = {}): Promise<void> {

@@ -46,6 +46,7 @@ export {
   memoryFolder,
   type StoredFile,
 } from "./source.ts";
+export { SpillFile } from "./spill-file.ts";
 export { isSystemError, systemError, WriteError, withReadErrors, withWriteErrors } from "./system-errors.ts";
 export { readTfjsWeights } from "./tfjs.ts";
 export { readTorch } from "./torch.ts";

@@ -7,7 +7,7 @@ import { isMainThread } from "#system";
 import { type Koffi, loadKoffi } from "./koffi.ts";
 
 /** Bytes from which on a part of a file is worth a mapping of its own. */
-const LEAST_BYTES = 2 ** 16;
+export const LEAST_MAPPED_BYTES = 2 ** 16;
 
 /**
  * Mappings at a time, beyond which files are read: a process may have 65,530 on Linux, and needs them for its other
@@ -65,15 +65,20 @@ function openSystem(): System | null {
   }
 }
 
+/** Whether files can be mapped here at all. */
+export function canMap(): boolean {
+  if (system === undefined) system = openSystem();
+  return system !== null;
+}
+
 /**
  * Bytes of an open file, which may be closed afterwards. The memory is given back when nobody refers to it.
  * @returns undefined where it is not mapped: little or very much of it, beside very many mappings, on Windows, without
  *   koffi
  */
 export function mapBytes(file: number, begin: number, length: number): Uint8Array | undefined {
-  if (length < LEAST_BYTES || length > TOO_MANY_BYTES || places.size >= MOST_MAPPINGS) return undefined;
-  if (system === undefined) system = openSystem();
-  if (!system) return undefined;
+  if (length < LEAST_MAPPED_BYTES || length > TOO_MANY_BYTES || places.size >= MOST_MAPPINGS) return undefined;
+  if (!canMap() || !system) return undefined;
   const { koffi, pageBytes, map } = system;
   const skipped = begin % pageBytes;
   const whole = length + skipped;

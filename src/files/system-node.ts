@@ -5,8 +5,18 @@
 import { constants } from "node:buffer";
 import { promisify } from "node:util";
 
-export { createHash } from "node:crypto";
-export { createReadStream, mkdirSync, readFileSync, statSync } from "node:fs";
+export { createHash, randomUUID } from "node:crypto";
+export {
+  closeSync,
+  createReadStream,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 export {
   copyFile,
   cp,
@@ -25,7 +35,7 @@ export {
   writeFile,
 } from "node:fs/promises";
 export { createRequire } from "node:module";
-export { homedir, hostname } from "node:os";
+export { homedir, hostname, tmpdir } from "node:os";
 export { basename, dirname, join, relative, resolve, sep } from "node:path";
 export { isMainThread } from "node:worker_threads";
 

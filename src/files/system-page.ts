@@ -23,11 +23,18 @@ const neverSync =
     throw absent(typeof path === "string" ? `${name} ${path}` : name);
   };
 
+export const closeSync = neverSync("closeSync");
 export const createHash = neverSync("createHash");
 export const createReadStream = neverSync("createReadStream");
 export const mkdirSync = neverSync("mkdirSync");
+export const openSync = neverSync("openSync");
+export const randomUUID = neverSync("randomUUID");
 export const readFileSync = neverSync("readFileSync");
+export const statfsSync = neverSync("statfsSync");
 export const statSync = neverSync("statSync");
+export const tmpdir = neverSync("tmpdir");
+export const unlinkSync = neverSync("unlinkSync");
+export const writeSync = neverSync("writeSync");
 export const createRequire = neverSync("createRequire");
 export const homedir = neverSync("homedir");
 export const hostname = neverSync("hostname");

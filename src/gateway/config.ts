@@ -27,6 +27,7 @@ export interface GatewayConfig extends Omit<ConfigData, "upstreams" | "prices" |
   store: { sqlite: string } | { postgres: Secret } | undefined;
 }
 
+/** Where a config's secrets are read from, and relative paths begin. */
 export interface ConfigOptions extends Partial<SecretSources> {
   /** In errors. @default "gateway" */
   where?: string;

@@ -15,6 +15,7 @@ import type { Budget } from "./schema.ts";
 import { Upstream } from "./upstream.ts";
 import type { UsageStore } from "./usage-store.ts";
 
+/** What a gateway is made of. */
 export interface GatewayOptions {
   /** @default the system's */
   clock?: Clock;
@@ -99,6 +100,7 @@ export class Gateway {
     });
   }
 
+  /** The error of a request for a model that no upstream has: a 404 that names the nearest. */
   unknownModel(model: string): RequestError {
     const message = `The model '${model.slice(0, 200)}' is not served here.`;
     return new RequestError({ status: 404, message, param: "model", code: "model_not_found" });
@@ -156,6 +158,7 @@ export class Gateway {
     }
   }
 
+  /** The price of a model at an upstream; undefined where the table has none. */
   priceOf(upstream: string, model: string, publicModel: string): ModelPrice | undefined {
     return this.config.prices?.find([`${upstream}/${model}`, model, publicModel]);
   }

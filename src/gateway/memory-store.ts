@@ -37,6 +37,7 @@ export class MemoryUsageStore implements UsageStore {
     return cells.filter(({ day }) => day >= since).reduce((sum, { nanos }) => sum + nanos, 0);
   }
 
+  /** What was used, by key, model or day. */
   async totals({ by, since = "", until = "9999-12-31" }: UsageQuery): Promise<UsageTotal[]> {
     const totals = new Map<string, { total: UsageTotal; nanos: Nanos }>();
     for (const cell of this.cells.values()) {
@@ -51,6 +52,7 @@ export class MemoryUsageStore implements UsageStore {
     return order.map(([, { total, nanos }]) => ({ ...total, cost: nanos / NANOS }));
   }
 
+  /** Nothing is open. */
   async close(): Promise<void> {}
 }
 

@@ -7,6 +7,7 @@ import type { TokenUsage } from "./usage.ts";
  * Money in billionths of the table's currency, a whole number: sums have no rounding, and 9 million units fit a number.
  */
 export type Nanos = number;
+/** Parts of a unit of currency in which money is counted: whole numbers add up exactly. */
 export const NANOS = 1e9;
 
 /** What a model's tokens cost, in nanos each. */
@@ -41,7 +42,7 @@ export class PriceTable {
     }
   }
 
-  /** @param names in the order in which they are looked up */
+  /** The price under the first of these names that has one. @param names in the order in which they are looked up */
   find(names: readonly string[]): ModelPrice | undefined {
     for (const name of names) {
       const price = this.prices.get(name);

@@ -126,6 +126,7 @@ export const priceSchema = z.strictObject({
   models: z.record(name, tokenPrice),
 });
 
+/** A config as a file or a program writes it, defaults left out. */
 export type ConfigInput = z.input<typeof configSchema>;
 export type ConfigData = z.output<typeof configSchema>;
 export type UpstreamData = ConfigData["upstreams"][number];

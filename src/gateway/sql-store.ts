@@ -3,6 +3,7 @@ import type { Grouping, UsageQuery, UsageRow, UsageStore, UsageTotal } from "./u
 
 /** What `pg`'s clients and pools have, and PGlite: parameters are `$1`, `$2`, each once and in their order. */
 export interface SqlClient {
+  /** Runs one statement, whose parameters are $1, $2 and so on. */
   query(text: string, parameters: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
@@ -114,6 +115,7 @@ export class SqlUsageStore implements UsageStore {
     return Number((rows[0] as { spent: unknown }).spent);
   }
 
+  /** What was used, by key, model or day. */
   async totals({ by, since = "", until = "9999-12-31" }: UsageQuery): Promise<UsageTotal[]> {
     const column = columnOf[by];
     const { rows } = await this.client.query(
@@ -129,6 +131,7 @@ export class SqlUsageStore implements UsageStore {
     return rows.map((row) => totalOf(row as Record<string, unknown>));
   }
 
+  /** Closes the database, where the store has opened it. */
   close(): Promise<void> {
     return this.end();
   }

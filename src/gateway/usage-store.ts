@@ -30,9 +30,12 @@ export interface UsageRow {
   ttftMs: number | null;
 }
 
+/** What usage can be added up by. */
 export const groupings = ["key", "model", "day"] as const;
+/** One of `groupings`. */
 export type Grouping = (typeof groupings)[number];
 
+/** Which usage is asked for, and how it is added up. */
 export interface UsageQuery {
   by: Grouping;
   /** First day, as "2026-11-01". @default all */
@@ -63,7 +66,9 @@ export interface UsageStore {
   add(rows: readonly UsageRow[]): Promise<void>;
   /** What a key has spent from a day on. */
   spent(key: string, currency: string, since: string): Promise<Nanos>;
+  /** What was used, by key, model or day. */
   totals(query: UsageQuery): Promise<UsageTotal[]>;
+  /** Writes what is left, and closes what is open. */
   close(): Promise<void>;
 }
 

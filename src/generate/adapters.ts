@@ -52,6 +52,7 @@ export class GeneratorAdapters {
     }));
   }
 
+  /** Whether an adapter of this name is loaded. */
   has(name: string): boolean {
     return this.entries.has(name);
   }

@@ -71,6 +71,7 @@ export { type GbnfOptions, gbnfGrammar } from "./grammar/gbnf.ts";
 export type { Grammar } from "./grammar/grammar.ts";
 export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
 export { type LarkOptions, larkGrammar } from "./grammar/lark.ts";
+export { type MarkedVocabulary, tokenMarks, vocabularySource } from "./grammar/marked-vocabulary.ts";
 export { type ConstraintMaker, grammarConstraint, type PickConstraint } from "./grammar/pick-constraint.ts";
 export { matchesGrammar } from "./grammar/pushdown.ts";
 export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
@@ -84,8 +85,22 @@ export {
 export { TokenConstraint } from "./grammar/token-constraint.ts";
 export { TokenGrammar } from "./grammar/token-grammar.ts";
 export { constrain, type TokenMask } from "./grammar/token-mask.ts";
-export { TokenVocabulary } from "./grammar/vocabulary.ts";
-export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
+export { TokenVocabulary, type VocabularyTables } from "./grammar/vocabulary.ts";
+export {
+  AnswerGrammars,
+  type AskedAnswer,
+  type GrammarTask,
+  grammarTask,
+  type JobAnswer,
+  type JobMessage,
+  jobResult,
+  type PackedTask,
+  taskKey,
+  taskMarks,
+  vocabularyMessages,
+} from "./grammar-jobs/index.ts";
+export { countImagePlaces, expandImageTokens, requireImageTokens } from "./image-places.ts";
+export { type HeldPrompt, ImageEmbedder, ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
 export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";

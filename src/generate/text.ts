@@ -1,4 +1,5 @@
 import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
+import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { keptStream } from "./chat/index.ts";
 import type { FinishReason } from "./finish-reason.ts";
 import { settingsOf } from "./generation-config.ts";
@@ -23,6 +24,8 @@ export interface TextOptions extends GenerateOptions {
   grammar?: Grammar;
   /** Special tokens whose texts are given out. @default none */
   keptTokens?: readonly string[];
+  /** What stands in place of token ids where some of them stand for images: see `ImageEmbedder`. @default none do */
+  embedded?: EmbeddedPrompt;
 }
 
 /** A piece of a text that is being written: the pieces in their order are the whole of it. */
@@ -49,7 +52,15 @@ export async function* generateText(
   prompt: string | readonly number[],
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
-  const { addSpecialTokens = true, stop: ends = [], stopStrings, grammar, keptTokens = [], ...rest } = options;
+  const {
+    addSpecialTokens = true,
+    stop: ends = [],
+    stopStrings,
+    grammar,
+    keptTokens = [],
+    embedded,
+    ...rest
+  } = options;
   const stop = [
     ...ends,
     ...(stopStrings ?? settingsOf(generator.model.generationConfig, { stopStrings }).stopStrings ?? []),
@@ -59,13 +70,14 @@ export async function* generateText(
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
   const decoder = keptTokens.length > 0 ? keptStream(tokenizer, keptTokens) : tokenizer.stream();
   const logprobs = new CollectedLogprobs(rest);
-  const tokens = generator.generate(ids, {
+  const settings = {
     ...rest,
     ...logprobs.options,
     ...(grammar && { constraint: grammarConstraint(grammar, tokenizer) }),
     stopStrings: [],
     ...(await breakersOf(tokenizer, rest)),
-  });
+  };
+  const tokens = generator.generate(ids, settings, embedded);
   let held = "";
   let count = 0;
   const piece = (length: number, finishReason?: FinishReason, stopText?: string): TextPiece => {

@@ -151,10 +151,23 @@ export class TokenPicker {
     return { ids: picked, isEnded: false };
   }
 
+  /**
+   * The work of finding out which tokens may be next, in steps of a few milliseconds; `next` does what is left of it.
+   * @throws (while it is done) OptionError for a grammar that takes more than it may
+   */
+  prepare(): Iterator<void> | undefined {
+    return this.constraint?.prepare?.(this.numTokens)[Symbol.iterator]();
+  }
+
+  /** How many tokens may still follow, with one that ends the text. */
+  private get numTokens(): number {
+    return this.maxLength - this.ids.length + 1;
+  }
+
   private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
     this.logprobReader?.read(logits);
     const ruled = this.ruled(logits, this.ids);
-    const mask = this.constraint?.mask(this.maxLength - this.ids.length + 1); // one that ends it is not counted
+    const mask = this.constraint?.mask(this.numTokens);
     if (mask) constrain(ruled, mask);
     const id = pick(ruled);
     this.constraint?.accept(id);

@@ -2,6 +2,7 @@ import { type Agent, type IncomingMessage, Agent as PlainAgent, request as plain
 import { Agent as SecureAgent, request as secureRequest } from "node:https";
 import { onAbort } from "../base/index.ts";
 
+/** A request to a server. */
 export interface HttpRequest {
   method: "GET" | "POST";
   /** Behind the address of the server, such as "/v1/models". */
@@ -11,6 +12,7 @@ export interface HttpRequest {
   signal: AbortSignal;
 }
 
+/** What a server answers, while it comes. */
 export interface HttpAnswer {
   status: number;
   contentType: string;
@@ -31,6 +33,13 @@ export interface TransportOptions {
 /** How long the end of a body is waited for that nobody reads. */
 const RELEASE_MS = 1000;
 
+/** A way to ask servers, over connections that are kept. */
+export interface HttpTransport {
+  transport: Transport;
+  /** Ends its connections. */
+  close: () => void;
+}
+
 /** Below the five seconds after which Node's and uvicorn's servers close a connection that nobody uses. */
 const IDLE_MS = 4000;
 
@@ -39,10 +48,7 @@ const IDLE_MS = 4000;
  * there are requests; those that are free are used again. A redirect is an answer as any other: nobody is sent
  * elsewhere.
  */
-export function httpTransport(
-  base: URL,
-  { connectTimeoutMs }: TransportOptions = {},
-): { transport: Transport; close: () => void } {
+export function httpTransport(base: URL, { connectTimeoutMs }: TransportOptions = {}): HttpTransport {
   const isSecure = base.protocol === "https:";
   const agent = new (isSecure ? SecureAgent : PlainAgent)({ keepAlive: true, timeout: IDLE_MS });
   const prefix = base.pathname.replace(/\/$/, "");

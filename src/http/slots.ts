@@ -37,6 +37,7 @@ export class Slots {
     return true;
   }
 
+  /** Gives a place back: who waits longest has it. */
   give(): void {
     const next = this.waiting.shift();
     if (next) next();

@@ -1,4 +1,4 @@
-import { type DType, GraphError, type HostArray, hashBytes } from "../base/index.ts";
+import { type DType, GraphError, type HostArray, hashNumbers } from "../base/index.ts";
 import type { Shape, Size } from "./size.ts";
 
 /** What a tensor is before its numbers are known. */
@@ -90,7 +90,7 @@ export class ConstantOp implements Op {
   private hash?: string;
   /** The same for equal numbers, in hexadecimal. Computed once: a constant may be a model's weight. */
   get fingerprint(): string {
-    this.hash ??= hashBytes(this.data);
+    this.hash ??= hashNumbers(this.data);
     return this.hash;
   }
 }

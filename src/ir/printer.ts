@@ -53,7 +53,7 @@ export function printGraph(graph: Graph): string {
 function printConstant(constant: ConstantOp): string {
   const { data, type } = constant;
   if (data.length <= INLINE_CONSTANT) return toNumbers(type.dtype, data).map(formatNumber).join(" ");
-  return `${data.length} elements, fnv ${constant.fingerprint}`;
+  return `${data.length} elements, hash ${constant.fingerprint}`;
 }
 
 function formatNumber(x: number): string {

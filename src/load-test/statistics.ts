@@ -14,6 +14,7 @@ function percentile(sorted: ArrayLike<number>, percent: number): number {
   return low + (high - low) * (place - Math.floor(place));
 }
 
+/** Mean and percentiles of some numbers, in their unit. */
 export function statistics(values: readonly number[]): Statistics {
   const count = values.length;
   if (count === 0) return { count };

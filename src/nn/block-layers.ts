@@ -65,6 +65,11 @@ function nibblesOf({ packed, scales, zero, ...matrix }: BlockMatrix): BlockMatri
 export interface BlockLayerOptions {
   /** What the layers' inputs are rounded to on the CPU; see blockMatmul. @default "int8" */
   activations?: "int8" | "f32";
+  /**
+   * Where the integers are kept: kernels have them in an order of their own, and read these when a graph is compiled.
+   * Gives the same bytes back. @default in memory
+   */
+  keep?: (bytes: Uint8Array) => Uint8Array;
 }
 
 /** A matrix in blocks as constants of the graphs that use it, which the kernels want so: they are not trained. */
@@ -299,7 +304,8 @@ function inBlocks(group: BlockGroup, options: BlockLayerOptions): Map<Module, Mo
     source.pack(matrix, filled * columns);
     filled += weight.shape[0];
   }
-  const table = new BlockTable(rows, columns, matrix, options);
+  const { keep = (bytes) => bytes } = options;
+  const table = new BlockTable(rows, columns, { ...matrix, packed: keep(matrix.packed) }, options);
   const replacements = new Map<Module, Module>();
   let start = 0;
   for (const layer of group.keys()) {

@@ -128,6 +128,7 @@ export class AdapterPool {
     });
   }
 
+  /** Ends a use of an adapter; its place may go to another then. */
   release(adapter: PooledAdapter): void {
     const count = (this.holders.get(adapter) ?? 0) - 1;
     if (count > 0) this.holders.set(adapter, count);

@@ -72,7 +72,7 @@ export class CrossEncoder {
 
   /**
    * The tokens of pairs, as `predict` takes them in place of pairs; it cuts them no further.
-   * @param options.maxLength most tokens of each @default all that there are
+   * @param options maxLength: most tokens of each. @default all that there are
    */
   async tokenize(
     pairs: readonly (readonly [string, string])[],

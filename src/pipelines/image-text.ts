@@ -1,5 +1,13 @@
-import { DataError, OptionError } from "../base/index.ts";
-import { type GenerateOptions, ImageTextGenerator, type ImageTextSource, Seq2SeqGenerator } from "../generate/index.ts";
+import { OptionError } from "../base/index.ts";
+import {
+  countImagePlaces,
+  expandImageTokens,
+  type GenerateOptions,
+  ImageTextGenerator,
+  type ImageTextSource,
+  requireImageTokens,
+  Seq2SeqGenerator,
+} from "../generate/index.ts";
 import { type BlipForConditionalGeneration, ImageTextModel } from "../models/index.ts";
 import type { ImageProcessor } from "../processors/index.ts";
 import {
@@ -243,23 +251,11 @@ async function imageTextSource(
 ): Promise<ImageTextSource> {
   const ids = await encodePrompt(tokenizer, text, { addSpecialTokens });
   const token = model.imageTokenId;
-  const placeCount = ids.filter((id) => id === token).length;
-  if (placeCount !== images.length) {
-    throw new DataError({
-      where: "image-text-to-text",
-      expected: `an image token ${tokenizer.idToToken(token)} in the text for each of the ${images.length} images`,
-      received: `${placeCount}`,
-      fix: "write one where each image belongs, or give a chat and a model with a chat template",
-    });
-  }
+  requireImageTokens(ids, { token, tokenText: String(tokenizer.idToToken(token)), images: images.length });
   if (images.length === 0) return { inputIds: ids };
   const opened = await Promise.all(images.map(openImage));
-  const places = opened.map((image) =>
-    model.placesOf(processor.process([image]) as never).reduce((sum, { count }) => sum + count, 0),
-  );
-  let image = 0;
-  const inputIds = ids.flatMap((id) => (id === token ? new Array<number>(places[image++]).fill(id) : [id]));
-  return { inputIds, ...processor.process(opened) };
+  const places = opened.map((image) => countImagePlaces(model, processor.process([image])));
+  return { inputIds: expandImageTokens(ids, token, places), ...processor.process(opened) };
 }
 
 /** The pictures of a message, under the names that transformers has for their parts. */

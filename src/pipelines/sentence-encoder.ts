@@ -108,7 +108,7 @@ export class SentenceEncoder {
   /**
    * The tokens of texts, with their prompt, as `encode` takes them in place of texts; it cuts them no further. Ids stay
    * as they are.
-   * @param options.maxLength most tokens of each @default all that there are
+   * @param options maxLength: most tokens of each. @default all that there are
    * @throws OptionError for a prompt that the model has not, DataError for such ids
    */
   async tokenize(

@@ -39,7 +39,7 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
 
   /**
    * The tokens of texts, as `run` takes them in place of texts; it cuts them no further. Ids stay as they are.
-   * @param options.maxLength most tokens of each @default all that there are
+   * @param options maxLength: most tokens of each. @default all that there are
    * @throws DataError for ids that the model has not
    */
   async tokenize(

@@ -143,6 +143,7 @@ export class ImageProcessor {
   readonly settings: Readonly<Settings>;
   /** Patches of Qwen2-VL, into whole numbers of which a picture is resized; its size is then an area. */
   readonly patches?: PatchSettings;
+  private readonly json: Json;
   private readonly isConvNext: boolean;
   private readonly sideStep: number;
 
@@ -164,6 +165,7 @@ export class ImageProcessor {
         fix: near ? `did you mean "${near}"?` : "give pixel values yourself",
       });
     }
+    this.json = json;
     if (known.isArea) this.patches = patchSettings(path, json);
     this.settings = settingsOf(path, known.isArea ? withArea(json, known.defaults.size as Area) : json, known);
     this.isConvNext = name === "ConvNextImageProcessor";
@@ -174,6 +176,11 @@ export class ImageProcessor {
   static async open(name: string | Folder, options: PlaceOptions = {}): Promise<ImageProcessor> {
     const { json, path } = await readProcessor(await openFolder(name, options), "image_processor");
     return new ImageProcessor(json, path);
+  }
+
+  /** What it was made of, for another thread to make the same. */
+  toJson(): Json {
+    return this.json;
   }
 
   /** @throws ShapeError when pictures come out in different sizes and the processor does not pad */

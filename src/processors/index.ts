@@ -2,8 +2,9 @@
 
 export { loadImage } from "#processors/load-image";
 export { ImageProcessor, imageProcessorClasses, type ProcessedImages } from "./image.ts";
+export { type ImageArrays, imageArrays, imageTensors } from "./image-arrays.ts";
 export { type LogMelOptions, logMelSpectrogram, melFilters } from "./log-mel.ts";
 export { readProcessor, requireWhisperFeatures } from "./processor-files.ts";
 export { resample } from "./resample.ts";
-export { centerCrop, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
+export { centerCrop, type LoadImageOptions, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
 export { readWav, type Sound, toMono } from "./wav.ts";

@@ -1,4 +1,4 @@
-import { DataError, withinLimit } from "../base/index.ts";
+import { DataError, type LimitName, withinLimit } from "../base/index.ts";
 
 /** A picture: rows of pixels, each of `channels` bytes. */
 export interface RawImage {
@@ -7,6 +7,12 @@ export interface RawImage {
   /** 1 for grey, 3 for red, green and blue, 4 with opacity. */
   channels: number;
   data: Uint8Array;
+}
+
+/** How `loadImage` reads a picture. */
+export interface LoadImageOptions {
+  /** The limit of pixels that holds, which is asked before the picture is decoded. @default imagePixels */
+  pixelLimit?: Extract<LimitName, "imagePixels" | "requestImagePixels">;
 }
 
 /** Filters by Pillow's numbers, as preprocessor_config.json has them. */

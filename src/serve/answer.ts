@@ -5,6 +5,7 @@ import {
   type ChatEvent,
   type ChatParser,
   generateText,
+  type HeldPrompt,
   type TextOptions,
   type TextPiece,
   type TokenLogprobs,
@@ -65,6 +66,8 @@ export interface Job {
   best?: number;
   /** Tokens of all prompts, each counted once. */
   promptTokens: number;
+  /** What stands in the places of images in the prompt of all choices. @default there are none */
+  embed?: (signal: AbortSignal) => Promise<HeldPrompt | undefined>;
   /** What a stream says of it. */
   usage: UsageOptions;
   /** Asked when the turn has come: the time of the answer is in it. */
@@ -87,11 +90,18 @@ interface ChoicePiece {
 /** The pieces of all choices, which are written together. */
 async function* piecesOf(
   model: ServedModel,
-  choices: readonly Choice[],
+  { choices, embed }: Job,
   { signal }: RequestLife,
 ): AsyncGenerator<ChoicePiece, void, void> {
-  for await (const { index, value } of merged(choices.map((choice) => textOf(model, choice, signal))))
-    yield pieceOf(choices[index], value);
+  const embedded = await embed?.(signal);
+  try {
+    const texts = choices.map(({ options, ...choice }) =>
+      textOf(model, { ...choice, options: { ...options, embedded } }, signal),
+    );
+    for await (const { index, value } of merged(texts)) yield pieceOf(choices[index], value);
+  } finally {
+    embedded?.dispose();
+  }
 }
 
 async function* textOf(
@@ -160,7 +170,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   }));
   const count = new TokenCount(job.promptTokens);
   life.record.countUsage(() => count.usage);
-  for await (const next of piecesOf(model, job.choices, life)) {
+  for await (const next of piecesOf(model, job, life)) {
     life.piece(next.choice.index, next);
     shapes.onTokens?.();
     const choice = finished[next.choice.index];
@@ -209,7 +219,7 @@ export async function streamedAnswer(
   const shapes = job.shapes();
   const count = new TokenCount(job.promptTokens);
   life.record.countUsage(() => count.usage);
-  const pieces = piecesOf(model, job.choices, life);
+  const pieces = piecesOf(model, job, life);
   const first = await pieces.next();
   shapes.onTokens?.();
   const wrap: Shapes["piece"] = (choice, part) => {

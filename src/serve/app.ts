@@ -10,6 +10,7 @@ import type { DataFolder } from "./data-folder.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { type App, answer, type Environment, lookUp } from "./exchange.ts";
 import { fileRoutes } from "./files/index.ts";
+import type { ImageHostOptions } from "./images/index.ts";
 import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
 import { type Moderate, moderationRoutes } from "./moderations/index.ts";
@@ -22,7 +23,7 @@ import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
-export interface AppOptions extends AccessOptions, LimitOptions, OperationOptions {
+export interface AppOptions extends AccessOptions, LimitOptions, ImageHostOptions, OperationOptions {
   /**
    * Folder below which clients may load adapters while the server runs, by vLLM's API. @default none: they may not
    */
@@ -35,6 +36,17 @@ export interface AppOptions extends AccessOptions, LimitOptions, OperationOption
 
 const MIB = 1 << 20;
 const MAX_JSON_MIB = 4;
+/** Anthropic's most for messages: one image of the largest size in base64, or several smaller ones. */
+const MAX_MESSAGES_MIB = 32;
+const MESSAGES = [
+  "/v1/chat/completions",
+  "/v1/messages",
+  "/v1/messages/count_tokens",
+  "/v1/responses",
+  "/v1/responses/input_tokens",
+  "/api/chat",
+  "/api/generate",
+];
 /** OpenAI's most for a sound, and room for the form around it. */
 const MAX_SOUND_MIB = 26;
 const SOUNDS = "/v1/audio/";
@@ -56,14 +68,21 @@ export function createApp(models: Servable | readonly Servable[], options: AppOp
 /** The app of models that others dispose of, and what is around its requests. */
 export function appOf(
   models: ServedModels,
-  { allowedHosts, corsOrigins, adapterFolder, data, moderate, ...options }: Omit<AppOptions, keyof LimitOptions>,
+  {
+    allowedHosts,
+    corsOrigins,
+    adapterFolder,
+    data,
+    moderate,
+    ...options
+  }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
 ): { app: App; operations: Operations } {
   const app: App = new Hono();
   const operations = new Operations(options, ["/", ...Object.keys(pageAssets())]);
   app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
   // load balancers ask without a key; a body that nobody may send is not read
   app.get("/health", (c) => health(c, models, operations));
-  app.use(operations.guarded(), unpackedBodies(), ...bodyLimits());
+  app.use(operations.guarded(), unpackedBodies(), ...bodyLimits(models));
   operationRoutes(app, models);
   modelRoutes(app, models);
   if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
@@ -140,7 +159,7 @@ function textRoutes(app: App, models: ServedModels): void {
 }
 
 /** Refuse what is larger than requests are. @throws RequestError 413 */
-function bodyLimits(): MiddlewareHandler[] {
+function bodyLimits(models: ServedModels): MiddlewareHandler[] {
   const limitOf = (most: number, isOfIt: (path: string) => boolean): MiddlewareHandler => {
     const message = `body: expected at most ${most} MiB; received more`;
     const onError = () => {
@@ -150,5 +169,8 @@ function bodyLimits(): MiddlewareHandler[] {
     return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
   };
   const isSound = (path: string) => path.startsWith(SOUNDS);
-  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path) && path !== FILES)];
+  const takeImages = models.list().some(({ takesImages }) => takesImages);
+  const mayHaveImages = (path: string) => takeImages && MESSAGES.includes(path);
+  const isOther = (path: string) => !isSound(path) && !mayHaveImages(path) && path !== FILES;
+  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_MESSAGES_MIB, mayHaveImages), limitOf(MAX_JSON_MIB, isOther)];
 }

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { OptionError } from "../base/index.ts";
 import {
   type ChatPlan,
-  chatConstraint,
   normalizeMessages,
   planChat,
   readToolRequest,
@@ -10,16 +9,14 @@ import {
   type ToolRequest,
   withToolInstructions,
 } from "../generate/index.ts";
-import type { MixedMessage } from "../tokenizers/index.ts";
 import type { Choice, Job } from "./answer.ts";
-import type { ChatPrompt } from "./encode-worker.ts";
 import { RequestError } from "./errors.ts";
 import { invalid } from "./fields.ts";
 import { type Infill, infillOf } from "./infill.ts";
 import { templateMessages } from "./messages.ts";
-import { outputGrammar } from "./output-format.ts";
+import { outputSource } from "./output-format.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
-import type { Service } from "./service.ts";
+import type { SeenChat, Service } from "./service.ts";
 import { chatShapes, completionShapes } from "./shapes.ts";
 
 /** OpenAI's default of the older endpoint. */
@@ -44,14 +41,15 @@ export async function completionJob(service: Service, request: CompletionRequest
       return model.tokenizer.decode(infill ? ids.slice(infill.before.length, -infill.after.length) : ids);
     }),
   );
-  const grammar = outputGrammar(request);
+  const content = outputSource(request);
   if (answers > n && prompts.length > 1)
     throw new RequestError({ status: 400, message: "best_of: expected one prompt with it", param: "best_of" });
+  const constraint = await service.grammars.constraint({ content }, signal);
   const topLogprobs = request.logprobs ?? (answers > n ? 0 : undefined);
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
     const stops = infill && { stopTokens: infillStops(service, request, infill) };
-    const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, grammar, topLogprobs };
+    const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, constraint, topLogprobs };
     const echoLogprobs = echoLogprobsOf(service, request, prompt, signal);
     return choicesOf(prompt, options, answers).map(
       (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs }),
@@ -93,18 +91,19 @@ function echoLogprobsOf(
 }
 
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
-export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): ChatPrompt {
+export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): SeenChat {
   const { traits } = service;
-  const messages = normalizeMessages(
-    templateMessages(request.messages, traits.knowsDevelopers) as MixedMessage[],
-    traits,
-  );
+  const read = templateMessages(request.messages, traits);
+  if (!service.images && read.images.length > 0)
+    throw invalid(read.images[0].path, `no image: the model '${service.model.id}' reads texts alone`, "an image");
   const knowsTools = service.chatTemplate?.includes("tools") ?? false;
-  return {
-    messages: tools && !knowsTools ? withToolInstructions(messages, tools) : messages,
+  const messages = tools && !knowsTools ? withToolInstructions(read.messages, tools) : read.messages;
+  const chat = {
+    messages: normalizeMessages(messages, traits),
     variables: request.chat_template_kwargs,
     tools: knowsTools ? tools?.templateTools : undefined,
   };
+  return { chat, images: read.images };
 }
 
 /**
@@ -123,7 +122,7 @@ export async function chatJob(
   const { n: answers = 1 } = request;
   const tools = toolsOf(request);
   const room = { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" } as const;
-  const { ids, end } = await service.encoded(chatPrompt(service, request, tools), room, signal);
+  const { ids, end, embed } = await service.encodedChat(chatPrompt(service, request, tools), room, signal);
   const plan = planChat({
     template: service.chatTemplate,
     specialTexts: model.tokenizer.specialTexts,
@@ -132,17 +131,18 @@ export async function chatJob(
   });
   const options = {
     ...textOptions(service, request, maxTokens ?? contextLength - ids.length, format.stop),
-    ...formOf(service, request, plan),
+    ...(await formOf(service, request, plan, signal)),
     ...(request.logprobs && { topLogprobs: request.top_logprobs ?? 0 }),
   };
   const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
-  return jobOf(choices, [ids], request, () =>
+  const job = jobOf(choices, [ids], request, () =>
     chatShapes({
       model: service.nameOf(request.model),
       includeUsage: request.usage.includeUsage,
       logprobs: service.logprobShapes,
     }),
   );
+  return { ...job, embed };
 }
 
 /** @throws RequestError naming the field that is wrong */
@@ -161,13 +161,21 @@ function toolsOf({
 }
 
 /** What holds an answer to its form, and decodes it. */
-function formOf(service: Service, request: ChatRequest, plan: ChatPlan): Partial<TextOptions> {
+async function formOf(
+  service: Service,
+  request: ChatRequest,
+  plan: ChatPlan,
+  signal: AbortSignal,
+): Promise<Partial<TextOptions>> {
   const { tokenizer } = service.model;
   const ends = plan.endTokens.map((text) => tokenizer.tokenToId(text)).filter((id) => id !== null);
   const { ignore_eos: ignoresEnd = false, stop_token_ids: stopIds = [], thinking_token_budget: budget } = request;
   return {
     keptTokens: plan.keptTokens,
-    constraint: chatConstraint({ plan, content: outputGrammar(request), tokenizer, thinkingBudget: budget }),
+    constraint: await service.grammars.constraint(
+      { plan, content: outputSource(request), thinkingBudget: budget },
+      signal,
+    ),
     ...(ends.length > 0 && { stopTokens: [...(ignoresEnd ? [] : service.endTokens), ...ends, ...stopIds] }),
   };
 }

@@ -39,7 +39,7 @@ export class DataFolder {
     }
   }
 
-  /** @param stop ends the work, and resolves when nothing is written any more */
+  /** Has work ended before the folder is given up. @param stop resolves when nothing is written any more */
   onClose(stop: () => Promise<void>): void {
     this.workers.push(stop);
   }

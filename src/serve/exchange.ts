@@ -2,6 +2,7 @@ import type { HttpBindings } from "@hono/node-server";
 import type { Context, Hono } from "hono";
 import type { ApiKey } from "../keys/index.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
+import { asClient } from "./client.ts";
 import { isObject, isText } from "./fields.ts";
 import type { RequestRecord } from "./log.ts";
 import type { AskedLease, ModelKind, ServedModels, Services } from "./models/index.ts";
@@ -29,6 +30,9 @@ const BATCH_TIMEOUT_MS = 24 * 3600 * 1000;
 
 /** Whose stored responses, files and batches a request sees: its key's name; without keys there is one user, "". */
 export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? c.get("record").key?.name ?? "";
+
+/** What tells clients apart where they share something: the user, or where the server knows none the address. */
+const clientOf = (c: Context<Environment>): string => ownerOf(c) || c.env?.incoming?.socket.remoteAddress || "";
 
 /** What there is to do, or an answer that needs no turn. */
 export type Task = { isStreamed?: boolean; job: Job } | { answer: object };
@@ -95,7 +99,7 @@ export async function inTurn<K extends ModelKind>(
   try {
     const lease = await models.lease(kind, asked, { signal: life.signal, keepAliveMs });
     life.enter(lease, isOfBatch ? "aside" : "in line");
-    return await work(lease.value, life);
+    return await asClient(clientOf(c), () => work(lease.value, life));
   } finally {
     if (!life.record.isStreamed) life.end();
   }

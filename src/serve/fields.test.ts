@@ -257,11 +257,15 @@ const wrongMessages: [unknown, string][] = [
     { role: "bot", content: "x" },
     'messages[0].role: expected one of system, developer, user, assistant, tool, function; received "bot"',
   ],
-  [{ role: "user" }, "messages[0].content: expected a text, or a list of parts of text; received nothing"],
-  [{ role: "user", content: null }, "messages[0].content: expected a text, or a list of parts of text; received null"],
+  [{ role: "user" }, "messages[0].content: expected a text, or a list of parts; received nothing"],
+  [{ role: "user", content: null }, "messages[0].content: expected a text, or a list of parts; received null"],
   [
     { role: "user", content: [{ type: "image_url", image_url: {} }] },
-    'messages[0].content[0].type: expected "text": this model takes no other parts; received "image_url"',
+    "messages[0].content[0].image_url.url: expected the address of an image: data:, https: or http:; received nothing",
+  ],
+  [
+    { role: "user", content: [{ type: "input_audio", input_audio: {} }] },
+    'messages[0].content[0].type: expected "text" or "image_url": this server takes no other parts; received "input_audio"',
   ],
   [
     { role: "tool", content: "3" },

@@ -7,6 +7,7 @@ export { type AppOptions, createApp } from "./app.ts";
 export { DataFolder } from "./data-folder.ts";
 export { asRequestError, RequestError } from "./errors.ts";
 export type { FileLimits } from "./files/store.ts";
+export type { ImageHostOptions, ImageSide } from "./images/index.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";
 export type { RequestRecord } from "./log.ts";
 export type {

@@ -2,6 +2,7 @@ import { checkOptions, OptionError } from "../base/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { DataFolder } from "./data-folder.ts";
+import { imageHostNames } from "./images/index.ts";
 import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 import {
   AuditLog,
@@ -77,7 +78,8 @@ export async function serve(
   const audit: NonNullable<AppOptions["audit"]> = (event) => auditLog?.write(event);
   const [operationOptions] = splitOptions(options);
   const keys = keysFile === undefined ? undefined : await readKeyFile(keysFile);
-  const served = new ServedModels(models, Object.fromEntries(limitNames.map((name) => [name, options[name]])));
+  const modelOptions = [...limitNames, ...imageHostNames].map((name) => [name, options[name]]);
+  const served = new ServedModels(models, Object.fromEntries(modelOptions));
   const data = dataFolder === undefined ? undefined : await DataFolder.open(dataFolder);
   served.onChange = (event, model) => audit({ event, model });
   const { app, operations } = appOf(served, {
@@ -141,6 +143,7 @@ function checkServeOptions(options: ServeOptions): void {
     ...["adapterFolder", "dataFolder", "moderate"],
     ...operationNames.filter((name) => name !== "keys" && name !== "audit"),
     ...limitNames,
+    ...imageHostNames,
     ...connectionNames,
     ...tlsNames,
   ];

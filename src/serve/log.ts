@@ -52,11 +52,12 @@ export class RequestRecord {
     return performance.now() - this.start;
   }
 
-  /** @param listener may throw a RequestError, which refuses the request */
+  /** Calls back when it is known which model is asked. @param listener may throw a RequestError, a refusal */
   onAsked(listener: (asked: Asked) => void): void {
     this.askedListeners.push(listener);
   }
 
+  /** Calls back when the request has ended, with its status. */
   onEnd(listener: (status: number) => void): void {
     this.endListeners.push(listener);
   }
@@ -95,6 +96,7 @@ export class RequestRecord {
     if (status === 500) this.cause = cause;
   }
 
+  /** The request has ended. */
   end(status: number): void {
     for (const listener of this.endListeners) listener(status);
   }

@@ -1,4 +1,6 @@
-import type { MixedMessage } from "../tokenizers/index.ts";
+import { limits } from "../base/index.ts";
+import type { TemplateTraits } from "../generate/index.ts";
+import type { ContentPart, MixedMessage } from "../tokenizers/index.ts";
 import {
   type Fields,
   invalid,
@@ -12,6 +14,7 @@ import {
   text,
   textOrList,
 } from "./fields.ts";
+import { ImageReference, readImagePart } from "./images/index.ts";
 
 const roles = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
@@ -22,7 +25,7 @@ const roles = ["system", "developer", "user", "assistant", "tool", "function"] a
 export const messageFields = {
   role: oneOf(roles),
   content: rule<string | unknown[]>(
-    "a text, or a list of parts of text",
+    "a text, or a list of parts",
     (value) => isText(value) || Array.isArray(value),
     textOrList,
   ),
@@ -53,13 +56,24 @@ const callFields = {
 } as const satisfies Fields;
 const functionFields = { name: text, arguments: text } as const satisfies Fields;
 
+/** Messages, and the images in them, in their order. */
+export interface ReadMessages {
+  /** Contents are texts; with images they are lists of texts and places of images, which is all that templates see. */
+  messages: MixedMessage[];
+  images: ImageReference[];
+}
+
 /**
- * Messages of a request as `normalizeMessages` takes them: contents as texts.
- * @param knowsDevelopers whether the template knows the role "developer"; it is OpenAI's newer name of "system"
+ * Messages of a request as `normalizeMessages` takes them.
+ * @param traits.knowsDevelopers whether the template knows the role "developer"; it is OpenAI's newer name of "system"
  * @throws RequestError naming the message and the field that are wrong
  */
-export function templateMessages(messages: readonly unknown[], knowsDevelopers: boolean): MixedMessage[] {
-  return messages.map((json, i) => {
+export function templateMessages(
+  list: readonly unknown[],
+  { knowsDevelopers }: Pick<TemplateTraits, "knowsDevelopers">,
+): ReadMessages {
+  const images: ImageReference[] = [];
+  const messages = list.map((json, i): MixedMessage => {
     const path = `messages[${i}].`;
     const {
       role,
@@ -81,23 +95,49 @@ export function templateMessages(messages: readonly unknown[], knowsDevelopers: 
     ];
     return {
       role: role === "developer" && !knowsDevelopers ? "system" : role,
-      content: content === undefined ? (refusal ?? "") : textOf(content, `${path}content`),
+      content: contentOf(content ?? refusal ?? "", { path: `${path}content`, role, images }),
       ...rest,
       ...(allCalls.length > 0 && { tool_calls: allCalls }),
     };
   });
+  if (images.length > limits.requestImages) {
+    const expected = `at most ${limits.requestImages} images (limit requestImages)`;
+    throw invalid("messages", expected, images);
+  }
+  return { messages, images };
 }
 
-/** Parts are joined by line breaks, as vLLM and llama.cpp do. */
-function textOf(content: string | readonly unknown[], path: string): string {
-  if (typeof content === "string") return content;
-  return content.map((part, i) => partText(part, `${path}[${i}]`)).join("\n");
+interface ContentPlace {
+  path: string;
+  role: (typeof roles)[number];
+  /** Gets those of the content. */
+  images: ImageReference[];
+}
+
+/** Texts without images are joined by line breaks, as vLLM and llama.cpp do. */
+function contentOf(content: string | readonly unknown[], { path, role, images }: ContentPlace): string | ContentPart[] {
+  const before = images.length;
+  if (isText(content)) return content;
+  const parts = content.map((part, i): ContentPart => {
+    const image = imageOf(part, `${path}[${i}]`);
+    if (!image) return { type: "text", text: partText(part, `${path}[${i}]`) };
+    if (role !== "user") throw invalid(`${path}[${i}].type`, `"text": images are the user's`, "image_url");
+    images.push(image);
+    return { type: "image" };
+  });
+  if (images.length > before) return parts;
+  return parts.map(({ text: value }) => value).join("\n");
+}
+
+function imageOf(part: unknown, path: string): ImageReference | undefined {
+  if (part instanceof ImageReference) return part;
+  return isObject(part) && part.type === "image_url" ? readImagePart(part, path) : undefined;
 }
 
 function partText(part: unknown, path: string): string {
   const isRefusal = isObject(part) && part.type === "refusal";
   if (isObject(part) && !isRefusal && part.type !== "text")
-    throw invalid(`${path}.type`, '"text": this model takes no other parts', part.type);
+    throw invalid(`${path}.type`, '"text" or "image_url": this server takes no other parts', part.type);
   const value = isRefusal
     ? readFields(part, refusalPart, `${path}.`).refusal
     : readFields(part, textPart, `${path}.`).text;

@@ -23,12 +23,13 @@ function objectsOf(info: ModelInfo, created: number): { id: string }[] {
   return [model, ...adapters.map(({ name }) => ({ ...model, id: name, parent: info.id }))];
 }
 
-const modelObject = ({ id, kind, isLoaded, service }: ModelInfo, created: number) => ({
+const modelObject = ({ id, kind, isLoaded, takesImages, service }: ModelInfo, created: number) => ({
   id,
   object: "model",
   created,
   owned_by: "kindling",
   kind,
   is_loaded: isLoaded,
+  ...(takesImages && { capabilities: ["vision"] }),
   ...(service instanceof Service && { max_model_len: service.contextLength }), // vLLM's name
 });

@@ -1,12 +1,4 @@
-import { OptionError } from "../base/index.ts";
-import {
-  choiceGrammar,
-  type Grammar,
-  gbnfGrammar,
-  jsonSchemaGrammar,
-  larkGrammar,
-  regexGrammar,
-} from "../generate/index.ts";
+import type { GrammarSource } from "../generate/index.ts";
 import { type Fields, invalid, isObject, isText, readFields, rule, text } from "./fields.ts";
 import type { ChatRequest, CommonRequest } from "./requests.ts";
 
@@ -34,59 +26,34 @@ const structuredFields = {
   json_object: rule<true>("true", (value) => value === true),
 } as const satisfies Fields;
 
-/** Grammars of requests that were made last, or why there is none: clients ask with the same schema again and again. */
-const KEPT = 64;
-const kept = new Map<string, Grammar | OptionError>();
-
-function cached(key: string, make: () => Grammar): Grammar {
-  const grammar = kept.get(key) ?? tried(make);
-  kept.delete(key);
-  kept.set(key, grammar);
-  if (kept.size > KEPT) kept.delete(kept.keys().next().value as string);
-  if (grammar instanceof OptionError) throw grammar;
-  return grammar;
-}
-
-/** To find out that one is too large may take as long as to make one. */
-function tried(make: () => Grammar): Grammar | OptionError {
-  try {
-    return make();
-  } catch (error) {
-    if (error instanceof OptionError) return error;
-    throw error;
-  }
-}
-
-const ofSchema = (schema: unknown): Grammar =>
-  cached(`json ${JSON.stringify(schema)}`, () => jsonSchemaGrammar(schema as Readonly<Record<string, unknown>>));
-const anyObject = () => ofSchema({ type: "object" });
+const anyObject: GrammarSource = { jsonSchema: { type: "object" } };
 
 /**
  * What the texts of an answer must be like; undefined for anything.
- * @throws RequestError for two ways to say it at once; OptionError, a 400 too, for what a grammar cannot follow
+ * @throws RequestError for what says no form, and for two ways to say it at once
  */
-export function outputGrammar(request: CommonRequest & Pick<ChatRequest, "response_format">): Grammar | undefined {
+export function outputSource(request: CommonRequest & Pick<ChatRequest, "response_format">): GrammarSource | undefined {
   const { response_format: format, structured_outputs: structured, grammar } = request;
   const ways = { response_format: ofFormat(format), structured_outputs: ofStructured(structured), grammar };
   const [first, second] = Object.entries(ways).filter(([, way]) => way !== undefined);
   if (second) throw invalid(second[0], `nothing beside ${first[0]}`, second[1]);
-  if (grammar !== undefined) return cached(`gbnf ${grammar}`, () => gbnfGrammar(grammar));
+  if (grammar !== undefined) return { gbnf: grammar };
   return ways.response_format ?? ways.structured_outputs;
 }
 
-function ofFormat(json: unknown): Grammar | undefined {
+function ofFormat(json: unknown): GrammarSource | undefined {
   if (json === undefined) return undefined;
   const { type, json_schema: named } = readFields(json, formatFields, "response_format.");
   if (type === undefined) throw invalid("response_format.type", formatFields.type.expected, undefined);
   if (type === "text") return undefined;
-  if (type === "json_object") return anyObject();
+  if (type === "json_object") return anyObject;
   const path = "response_format.json_schema.";
   const { schema } = readFields(named ?? {}, namedSchemaFields, path);
   if (schema === undefined) throw invalid(`${path}schema`, schemaRule.expected, undefined);
-  return ofSchema(schema);
+  return { jsonSchema: schema };
 }
 
-function ofStructured(json: unknown): Grammar | undefined {
+function ofStructured(json: unknown): GrammarSource | undefined {
   if (json === undefined) return undefined;
   const path = "structured_outputs.";
   const ways = readFields(json, structuredFields, path);
@@ -94,12 +61,12 @@ function ofStructured(json: unknown): Grammar | undefined {
   if (names.length !== 1)
     throw invalid("structured_outputs", `one of ${Object.keys(structuredFields).join(", ")}`, names);
   const { json: schema, regex, choice, grammar } = ways;
-  if (schema !== undefined) return ofSchema(isText(schema) ? parsed(schema, `${path}json`) : schema);
-  if (regex !== undefined) return cached(`regex ${regex}`, () => regexGrammar(regex));
-  if (choice) return cached(`choice ${JSON.stringify(choice)}`, () => choiceGrammar(choice));
-  if (grammar === undefined) return anyObject();
+  if (schema !== undefined) return { jsonSchema: isText(schema) ? parsed(schema, `${path}json`) : schema };
+  if (regex !== undefined) return { regex };
+  if (choice) return { choice };
+  if (grammar === undefined) return anyObject;
   // as vLLM: GBNF names rules with ::=, Lark with a colon
-  return cached(`grammar ${grammar}`, () => (grammar.includes("::=") ? gbnfGrammar(grammar) : larkGrammar(grammar)));
+  return grammar.includes("::=") ? { gbnf: grammar } : { lark: grammar };
 }
 
 function parsed(schema: string, param: string): unknown {

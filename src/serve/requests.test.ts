@@ -230,7 +230,7 @@ describe("messages", () => {
       { role: "assistant", function_call: { name: "f", arguments: "not JSON" } },
       { role: "assistant", content: [{ type: "refusal", refusal: "no" }] },
     ];
-    expect(templateMessages(messages, false)).toEqual([
+    expect(templateMessages(messages, { knowsDevelopers: false }).messages).toEqual([
       { role: "system", content: "a\nb" },
       { role: "user", name: "Ann", content: "c" },
       { role: "assistant", content: "", tool_calls: [call] },
@@ -242,7 +242,7 @@ describe("messages", () => {
       },
       { role: "assistant", content: "no" },
     ]);
-    expect(templateMessages(messages, true)[0].role).toBe("developer");
+    expect(templateMessages(messages, { knowsDevelopers: true }).messages[0].role).toBe("developer");
   });
 
   test("are rendered by the template, special tokens of people as plain text", async () => {

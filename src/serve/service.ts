@@ -10,6 +10,8 @@ import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
+import { GrammarCompiler } from "./grammars/index.ts";
+import { ImageFetcher, type ImagePrompt, ImageReader, type ImageReference, type ImageSide } from "./images/index.ts";
 import { LogprobShapes } from "./logprobs.ts";
 import type { ModelMetrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
@@ -23,11 +25,21 @@ export interface ServedModel {
   tokenizer: Tokenizer;
   /** Jinja template of chat messages. @default one line per message: "role: content" */
   chatTemplate?: string;
+  /** Of a model that reads images in its messages. @default it reads texts alone */
+  images?: ImageSide;
 }
 
 /** What the services of a server's models share. */
 export interface ServiceOptions extends QueueOptions {
   metrics: ModelMetrics;
+  /** Fetches images that requests name by an address. @default none is fetched */
+  imageFetcher?: ImageFetcher;
+}
+
+/** Messages for the template, and the images that they have places for. */
+export interface SeenChat {
+  chat: ChatPrompt;
+  images: readonly ImageReference[];
 }
 
 /** A model that writes, and all that its requests share. */
@@ -35,22 +47,27 @@ export class Service {
   readonly model: ServedModel;
   readonly queue: RequestQueue;
   readonly encoder: PromptEncoder;
+  readonly grammars: GrammarCompiler;
   readonly logprobShapes: LogprobShapes;
   readonly metrics: ModelMetrics;
   /** The template that requests with tools and without are rendered by. */
   readonly chatTemplate: string | undefined;
   /** What it asks of messages with calls. */
   readonly traits: TemplateTraits;
+  /** Reads the images of messages; undefined where the model reads texts alone. */
+  readonly images: ImageReader | undefined;
   /** Tokens that end the model's texts. */
   readonly endTokens: readonly number[];
 
-  constructor(model: ServedModel, { metrics, ...queue }: ServiceOptions) {
+  constructor(model: ServedModel, { metrics, imageFetcher = new ImageFetcher(), ...queue }: ServiceOptions) {
     this.model = model;
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
+    this.grammars = new GrammarCompiler(model.tokenizer);
     this.logprobShapes = new LogprobShapes(model.tokenizer);
     this.metrics = metrics;
     this.chatTemplate = model.chatTemplate;
+    this.images = model.images && new ImageReader(model.images, imageFetcher);
     this.traits = templateTraits(model.chatTemplate, this.encoder.format);
     this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
   }
@@ -120,6 +137,35 @@ export class Service {
     return { ids: Array.from(encoded.ids), end: encoded.end };
   }
 
+  /**
+   * As `encoded`, of messages with their images: the ids have as many places for each image as the model makes of it.
+   * @throws as `encoded`, and RequestError 400 for what is no image or may not be fetched
+   */
+  async encodedChat(
+    { chat, images }: SeenChat,
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<{ ids: number[]; end: string } & Partial<Pick<ImagePrompt, "embed">>> {
+    const { ids, end } = await this.encoded(chat, room, signal);
+    if (!this.images || images.length === 0) return { ids, end };
+    const { tokenizer } = this.model;
+    const maxTokens = this.contextLength;
+    const prompt = await this.images.prompt(ids, images, { tokenizer, maxTokens, signal });
+    this.checkRoom(prompt.ids.length, room);
+    return { ...prompt, end };
+  }
+
+  /** How many tokens messages have with their images; of a text that is sure to be too long at least so many. */
+  async countTokens({ chat, images }: SeenChat, signal: AbortSignal): Promise<number> {
+    const { addSpecialTokens } = this.format;
+    const maxTokens = Number.POSITIVE_INFINITY;
+    const encoded = await this.encoder.encode(chat, { addSpecialTokens, maxTokens, signal });
+    if ("atLeast" in encoded) return encoded.atLeast;
+    if (!this.images || images.length === 0) return encoded.ids.length;
+    const { tokenizer } = this.model;
+    return (await this.images.prompt(Array.from(encoded.ids), images, { tokenizer, maxTokens, signal })).ids.length;
+  }
+
   private checkRoom(tokens: number, { maxTokens, param, around = nothingAround }: Room): void {
     const promptTokens = tokens + around.before.length + around.after.length;
     if (promptTokens === 0) throw emptyPrompt(param);
@@ -161,6 +207,8 @@ export class Service {
   async dispose(): Promise<void> {
     await this.queue.idle();
     await this.encoder.dispose();
+    await this.images?.dispose();
+    await this.grammars.dispose();
   }
 }
 

@@ -41,7 +41,7 @@ export async function tokenized(service: Service, json: unknown, signal: AbortSi
   const source = isText(prompt)
     ? prompt
     : {
-        messages: normalizeMessages(templateMessages(messages ?? [], traits.knowsDevelopers) as MixedMessage[], traits),
+        messages: normalizeMessages(textMessages(service, messages ?? []), traits),
         variables,
         tools,
       };
@@ -58,6 +58,13 @@ export async function tokenized(service: Service, json: unknown, signal: AbortSi
     max_model_len: service.contextLength,
     ...(request.return_token_strs && { token_strs: await Promise.all(tokens.map((id) => tokenizer.decode([id]))) }),
   };
+}
+
+/** Which tokens an image becomes shows when it is looked at, and of those there is one. */
+function textMessages({ traits }: Service, list: readonly unknown[]): MixedMessage[] {
+  const { messages, images } = templateMessages(list, traits);
+  if (images.length > 0) throw invalid(images[0].path, "no image: they have one token, as often as needed", "an image");
+  return messages;
 }
 
 /** POST /detokenize, as vLLM's: the text of ids. @throws RequestError */

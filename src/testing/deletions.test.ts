@@ -12,16 +12,25 @@ import { hostileNames } from "./hostile-names.ts";
  * decides, a hostile one below.
  */
 const deletions: Readonly<Record<string, string>> = {
+  "cli/chat/history.ts": "its own temporary file, which takes the place of the history",
   "cli/train.ts":
     "a folder in the system's folder for temporary files, which it made, with the text from standard input",
+  "compare/results.ts": "the end of a line that was cut off, of the results that it goes on with",
+  "deploy/write.ts":
+    "files of an earlier deployment in its folder, by their hashes, and its own temporary ones; paths out of it are passed over",
   "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
   "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
+  "files/spill-file.ts": "the name of the temporary file that it has just made",
   "hub/cached.ts":
     "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
   "hub/pull.ts": "blobs and links in the cache, below a repository's folder, whose name was checked",
   "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",
   "runtime/graph-cache.ts": "its own temporary files in the cache of compiled graphs",
   "runtime/platform-node.ts": "a folder in the system's folder for temporary files, which it made",
+  "serve/batches/results.ts": "the end of a line that was cut off, of results below the server's data folder",
+  "serve/batches/runner.ts": "results of a batch that are a file now, below the server's data folder",
+  "serve/batches/store.ts": "folders of batches below the server's data folder, by ids that it made",
+  "serve/files/store.ts": "files below the server's data folder, by ids that it made",
   "tokenizers/save-files.ts":
     "files of the tokenizer that was in a folder before another is saved there, by the names that Tokenizer.open reads",
   "train/run-folder.ts": "the files of a run: train --restart, and removeRun; nothing where there is any other file",

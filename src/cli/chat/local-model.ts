@@ -2,15 +2,19 @@ import { OptionError } from "../../base/index.ts";
 import {
   type ChatPlan,
   generateText,
+  normalizeMessages,
   type ChatEvent as ParsedEvent,
   planChat,
   settingsOf,
+  type TemplateTraits,
   type TextOptions,
   TokenPicker,
+  templateTraits,
 } from "../../generate/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt } from "../../tokenizers/index.ts";
 import type { AnswerRequest, ChatEvent, ChatModel, TalkMessage } from "./conversation.ts";
+import { LocalImages, mixedContent } from "./local-images.ts";
 import { type ChatSettings, textOptions } from "./settings.ts";
 
 /** Part of the context that is kept free for an answer. */
@@ -19,6 +23,8 @@ const ANSWER_SHARE = 1 / 4;
 interface Prompt {
   ids: readonly number[];
   text: string;
+  /** That it has places for, as data: URLs. */
+  images: readonly string[];
   /** Oldest messages that it leaves out. */
   forgotten: number;
 }
@@ -32,7 +38,8 @@ export class LocalModel implements ChatModel {
   private readonly options: TextOptions;
   private readonly open: (name: string) => Promise<ServedModel>;
   private format: ChatFormat;
-  readonly takesImages = false;
+  private traits: TemplateTraits;
+  private images: LocalImages | undefined;
 
   /**
    * @param options what `/set` does not change
@@ -43,6 +50,12 @@ export class LocalModel implements ChatModel {
     this.options = options;
     this.open = open;
     this.format = chatFormat(model.chatTemplate, model.tokenizer);
+    this.traits = templateTraits(model.chatTemplate, this.format);
+    this.images = model.images && new LocalImages(model.images);
+  }
+
+  get takesImages(): boolean {
+    return this.images !== undefined;
   }
 
   get name(): string {
@@ -60,17 +73,20 @@ export class LocalModel implements ChatModel {
   /** Loads another model, and then lets the memory of the one before go. */
   async use(name: string): Promise<void> {
     const next = await this.open(name);
-    this.model.generator.dispose();
+    this.dispose();
     this.model = next;
     this.format = chatFormat(next.chatTemplate, next.tokenizer);
+    this.traits = templateTraits(next.chatTemplate, this.format);
+    this.images = next.images && new LocalImages(next.images);
   }
 
   dispose(): void {
+    this.images?.dispose();
     this.model.generator.dispose();
   }
 
   async countTokens({ system, messages }: Omit<AnswerRequest, "signal">): Promise<number> {
-    return (await this.encoded(this.rendered(system, messages))).length;
+    return (await this.encoded(this.rendered(system, messages), messages.flatMap(imagesOf))).length;
   }
 
   async *answer({ system, messages, settings, signal }: AnswerRequest): AsyncGenerator<ChatEvent, void, void> {
@@ -80,16 +96,21 @@ export class LocalModel implements ChatModel {
     yield* this.forgetting(prompt.forgotten);
     const plan = this.plan(prompt.text);
     const parser = plan?.parser();
-    const options = { ...this.textOptions(settings, prompt, plan), signal };
+    const embedded = await this.images?.embed(prompt.ids, prompt.images, signal);
+    const options = { ...this.textOptions(settings, prompt, plan), embedded, signal };
     let firstMs = 0;
-    for await (const { text, tokens, finishReason } of generateText(generator, tokenizer, prompt.ids, options)) {
-      if (tokens > 0) firstMs ||= performance.now() - started;
-      if (!parser) yield { type: "text", text };
-      else yield* eventsOf(finishReason ? [...parser.push(text), ...parser.finish()] : parser.push(text));
-      if (!finishReason) continue;
-      yield* this.ending(finishReason, prompt.ids.length, tokens);
-      const totalMs = performance.now() - started;
-      yield { type: "stats", stats: { promptTokens: prompt.ids.length, tokens, firstMs, totalMs } };
+    try {
+      for await (const { text, tokens, finishReason } of generateText(generator, tokenizer, prompt.ids, options)) {
+        if (tokens > 0) firstMs ||= performance.now() - started;
+        if (!parser) yield { type: "text", text };
+        else yield* eventsOf(finishReason ? [...parser.push(text), ...parser.finish()] : parser.push(text));
+        if (!finishReason) continue;
+        yield* this.ending(finishReason, prompt.ids.length, tokens);
+        const totalMs = performance.now() - started;
+        yield { type: "stats", stats: { promptTokens: prompt.ids.length, tokens, firstMs, totalMs } };
+      }
+    } finally {
+      embedded?.dispose();
     }
   }
 
@@ -155,12 +176,18 @@ export class LocalModel implements ChatModel {
   }
 
   private rendered(system: string | undefined, messages: readonly TalkMessage[]): string {
-    const texts = messages.map(({ role, content }) => ({ role, content }));
-    return this.format.render(system === undefined ? texts : [{ role: "system", content: system }, ...texts]);
+    const contents = messages.map((message) => ({
+      role: message.role,
+      content: this.images ? mixedContent(message) : message.content,
+    }));
+    const all = system === undefined ? contents : [{ role: "system", content: system }, ...contents];
+    return this.format.render(normalizeMessages(all, this.traits));
   }
 
-  private async encoded(text: string): Promise<number[]> {
-    return [...(await encodePrompt(this.model.tokenizer, text, { addSpecialTokens: this.format.addSpecialTokens }))];
+  private async encoded(text: string, images: readonly string[]): Promise<number[]> {
+    const { tokenizer } = this.model;
+    const ids = [...(await encodePrompt(tokenizer, text, { addSpecialTokens: this.format.addSpecialTokens }))];
+    return images.length > 0 && this.images ? this.images.placed(ids, images, tokenizer) : ids;
   }
 
   /**
@@ -173,8 +200,10 @@ export class LocalModel implements ChatModel {
     for (let forgotten = 0; ; ) {
       const left = messages.slice(forgotten);
       const text = this.rendered(system, left);
-      const ids = await this.encoded(text);
-      if (ids.length <= room || (left.length === 1 && ids.length < contextLength)) return { ids, text, forgotten };
+      const images = left.flatMap(imagesOf);
+      const ids = await this.encoded(text, images);
+      if (ids.length <= room || (left.length === 1 && ids.length < contextLength))
+        return { ids, text, images, forgotten };
       if (left.length === 1) {
         throw new OptionError({
           where: "chat",
@@ -187,6 +216,8 @@ export class LocalModel implements ChatModel {
     }
   }
 }
+
+const imagesOf = ({ images = [] }: TalkMessage): readonly string[] => images;
 
 /** Calls of tools are not looked for: there are none here. */
 function* eventsOf(events: readonly ParsedEvent[]): Generator<ChatEvent> {

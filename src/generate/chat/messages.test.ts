@@ -26,12 +26,18 @@ test("whether arguments are objects is seen in what a template makes of them", (
     arguments: "object",
     takesSeveralCalls: true,
     knowsDevelopers: false,
+    takesTexts: true,
   });
   expect(traitsOf(goldenTemplate("llama3")).takesSeveralCalls).toBe(false);
   expect(traitsOf(goldenTemplate("mistral"))).toMatchObject({ takesSeveralCalls: true, idLength: 9 });
 });
 
-const traits: TemplateTraits = { arguments: "object", takesSeveralCalls: true, knowsDevelopers: false };
+const traits: TemplateTraits = {
+  arguments: "object",
+  takesSeveralCalls: true,
+  knowsDevelopers: false,
+  takesTexts: true,
+};
 const call = (id: string, name: string, written: unknown) => ({
   id,
   type: "function",
@@ -115,4 +121,22 @@ test("the older function_call and its results are calls and results of tools", (
     { role: "assistant", content: "", tool_calls: [call("call_0_0", "f", {})] },
     { role: "tool", tool_call_id: "call_0_0", name: "f", content: "1" },
   ]);
+});
+
+test("contents are lists where a template writes no texts, as those of models with images", () => {
+  const lists =
+    "{% for m in messages %}{% for part in m.content | selectattr('type', 'equalto', 'text') %}{{ part.text }};{% endfor %}{% endfor %}";
+  expect(traitsOf(lists).takesTexts).toBe(false);
+  const texts = "{% for m in messages %}{{ m.content }}{% endfor %}";
+  expect(traitsOf(texts).takesTexts).toBe(true);
+  const parts = [{ type: "image" }, { type: "text", text: "b" }];
+  const messages: MixedMessage[] = [
+    { role: "system", content: "a" },
+    { role: "user", content: parts },
+  ];
+  expect(normalizeMessages(messages, { ...traits, takesTexts: false })).toEqual([
+    { role: "system", content: [{ type: "text", text: "a" }] },
+    { role: "user", content: parts },
+  ]);
+  expect(normalizeMessages(messages, traits)).toEqual(messages);
 });

@@ -12,6 +12,8 @@ export interface TemplateTraits {
   idLength?: number;
   /** Whether there is the role "developer"; it is OpenAI's newer name of "system". */
   knowsDevelopers: boolean;
+  /** Whether contents may be texts: templates of models with images may write lists of parts alone. */
+  takesTexts: boolean;
 }
 
 const PROBE_TOOL = {
@@ -63,7 +65,21 @@ export function templateTraits(chatTemplate: string | undefined, format: ChatFor
     takesSeveralCalls: !(isObject || isText) || (rendered(format, probe(2, isText))?.includes("other_value") ?? false),
     ...(length && /Tool call id/i.test(chatTemplate) && { idLength: Number(length) }),
     knowsDevelopers: chatTemplate?.includes("developer") ?? false,
+    takesTexts: takesTexts(format),
   };
+}
+
+/** A template that writes neither form is asked for texts, the usual one. */
+function takesTexts(format: ChatFormat): boolean {
+  const text = "probe_text";
+  const shows = (content: MixedMessage["content"]) => {
+    try {
+      return format.render([{ role: "user", content }]).includes(text);
+    } catch {
+      return false;
+    }
+  };
+  return shows(text) || !shows([{ type: "text", text }]);
 }
 
 interface FunctionCall {
@@ -81,6 +97,7 @@ const isCalls = (value: unknown): value is readonly FunctionCall[] => Array.isAr
  * - A message with calls and no content has the content "", and one with no calls no list of them.
  * - Results have the name of the function that they are of.
  * - Ids have the length that it asks for; several calls are one after the other where it takes one at a time.
+ * - Contents that are texts are lists of one part where it writes lists alone.
  * - The older function_call, and its role "function", are calls and results of tools.
  */
 export function normalizeMessages(messages: readonly MixedMessage[], traits: TemplateTraits): MixedMessage[] {
@@ -109,8 +126,12 @@ export function normalizeMessages(messages: readonly MixedMessage[], traits: Tem
     });
     return { ...rest, role, content: rest.content ?? "", tool_calls: written };
   });
-  return traits.takesSeveralCalls ? changed : oneByOne(changed);
+  const separate = traits.takesSeveralCalls ? changed : oneByOne(changed);
+  return traits.takesTexts ? separate : separate.map(inParts);
 }
+
+const inParts = (message: MixedMessage): MixedMessage =>
+  typeof message.content === "string" ? { ...message, content: [{ type: "text", text: message.content }] } : message;
 
 function templateCall(call: FunctionCall, id: string, traits: TemplateTraits): object {
   const { name, arguments: written } = call.function ?? {};

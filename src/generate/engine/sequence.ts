@@ -1,4 +1,4 @@
-import { OptionError, onAbort } from "../../base/index.ts";
+import { nextTurn, OptionError, onAbort } from "../../base/index.ts";
 import type { PooledAdapter } from "../../peft/index.ts";
 import type { EmbeddedPrompt } from "../causal-decoder.ts";
 import type { SequenceSource } from "../encoded-source.ts";
@@ -108,6 +108,27 @@ export class Sequence {
   next(): Promise<SequenceEvent> {
     const id = this.ready.shift();
     if (id !== undefined) return Promise.resolve({ id });
+    const steps = this.end ? undefined : this.picker.prepare();
+    if (!steps || this.isDone(steps)) return this.asked();
+    return (async () => {
+      do await nextTurn();
+      while (!this.isDone(steps));
+      return this.asked();
+    })();
+  }
+
+  /** What its next token may be is worked out before the model runs, which others wait for too. */
+  private isDone(steps: Iterator<void>): boolean {
+    if (this.end) return true;
+    try {
+      return steps.next().done === true;
+    } catch (cause) {
+      this.fail(cause);
+      return true;
+    }
+  }
+
+  private asked(): Promise<SequenceEvent> {
     return new Promise((resolve, reject) => {
       this.asker = { resolve, reject };
       if (this.end) this.answer();

@@ -56,8 +56,10 @@ export class SourceSlots implements SequenceRunner {
         window.close(open);
         return logits;
       };
-      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
-      return compile(step as never, { keepsPartialState: true, device, symbolicSizes }) as Step<Context>;
+      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended;
+      // and who gets the logits picks a token before the next run
+      const settings = { keepsPartialState: true, reusesResults: true, device, symbolicSizes };
+      return compile(step as never, settings) as Step<Context>;
     };
     return {
       one: stepOver(cache.one, (context: SourceContext) => context),
@@ -117,8 +119,7 @@ export class SourceSlots implements SequenceRunner {
     const step = this.steps.one.withSignal(signal);
     const ids = i32(context.slice(filled, to), [1, count]);
     const logits = await step(ids, i32([to - 1], [1]), i32([to], [1]), encoded.context as never);
-    const numbers = await logits.read();
-    logits.dispose();
+    const numbers = await logits.take();
     sequence.filled = to;
     return to < context.length ? undefined : numbers;
   }
@@ -140,8 +141,7 @@ export class SourceSlots implements SequenceRunner {
     const lengths = rows.map(({ place }) => place);
     const step = this.steps.several.withSignal(commonSignal(sequences));
     const logits = await step(i32(ids, [rows.length, 1]), i32(lengths, [rows.length]), i32([total], [1]), mask);
-    const numbers = rowsOf(await logits.read(), rows.length);
-    logits.dispose();
+    const numbers = rowsOf(await logits.take(), rows.length);
     for (const sequence of sequences) sequence.filled++;
     return places.map((place) => numbers[place - first]);
   }

@@ -101,7 +101,7 @@ describe("a vocabulary without some characters", () => {
         else if (text.length < 12) {
           const next = constraint.clone();
           next.accept(id);
-          go(next, text + new TextDecoder().decode(letters.bytes[id]));
+          go(next, text + new TextDecoder().decode(letters.bytesOf(id)));
         }
       }
     };

@@ -17,6 +17,19 @@ export interface Rule {
 
 const isAutomaton = (body: Expression | MeasuredAutomaton): body is MeasuredAutomaton => !("type" in body);
 
+/** What a grammar is worked out to. */
+export interface GrammarTables {
+  readonly automata: readonly Automaton[];
+  readonly root: number;
+  readonly isNullable: boolean;
+  readonly rank: ArrayLike<number>;
+  readonly classOf: Uint8Array;
+  readonly numClasses: number;
+  readonly distances: readonly (Float64Array | undefined)[];
+  /** States that texts of some length do not tell apart, by rule and length, where that is worked out. @default none */
+  readonly alike?: ReadonlyMap<string, Int32Array | undefined>;
+}
+
 /**
  * What texts may be: rules that name one another, one of which is for the whole text. It knows no tokens; one grammar
  * serves any tokenizer.
@@ -29,50 +42,44 @@ export class Grammar {
   /** Whether the text may be empty. */
   readonly isNullable: boolean;
   /** Rules before those that their texts may begin with. */
-  readonly rank: readonly number[];
+  readonly rank: ArrayLike<number>;
   /** The class of each byte: bytes of a class do the same everywhere. */
   readonly classOf: Uint8Array;
   readonly numClasses: number;
-  private readonly distances: readonly (Float64Array | undefined)[];
-  private readonly alikeOf = new Map<string, Int32Array | undefined>();
+  /** Fewest bytes from each state to its rule's end, of the automata that are tables. @internal */
+  readonly distances: readonly (Float64Array | undefined)[];
+  private readonly alikeOf: Map<string, Int32Array | undefined>;
 
-  /**
-   * @param where what errors name
-   * @throws OptionError when no text fits, or a limit is passed
-   */
-  constructor(rules: readonly Rule[], root: number, where: string, languages = new Languages()) {
-    requireWithin("rules", rules.length, where, "rules");
-    const nullable = nullableRules(rules);
-    const hasEmpty = (rule: number) => nullable.has(rule);
-    this.automata = automataOf(rules, where, languages, hasEmpty);
-    this.root = root;
-    this.isNullable = hasEmpty(root);
-    if (!this.isNullable && isNothing(this.automata[root])) {
-      throw new OptionError({
-        where,
-        expected: "a grammar that some text fits",
-        received: "one that no text fits",
-        fix: "look for rules that call themselves in every alternative, and for conditions that exclude one another",
-      });
-    }
-    const { classOf, numClasses } = byteClasses(this.automata.flatMap((automaton) => automaton.byteEdges()));
-    this.classOf = classOf;
-    this.numClasses = numClasses;
-    const order = leftOrder(this.automata.map(leftCalls));
-    const rank = new Array<number>(rules.length);
-    for (const [i, rule] of order.flat().entries()) rank[rule] = i;
-    this.rank = rank;
-    this.distances = distancesOf(this.automata);
+  constructor(tables: GrammarTables) {
+    this.automata = tables.automata;
+    this.root = tables.root;
+    this.isNullable = tables.isNullable;
+    this.rank = tables.rank;
+    this.classOf = tables.classOf;
+    this.numClasses = tables.numClasses;
+    this.distances = tables.distances;
+    this.alikeOf = new Map(tables.alike);
   }
 
   /** A state of a rule that texts of at most so many bytes cannot tell from another, nor the distances behind them. */
   alike(rule: number, state: number, numBytes: number): number {
     const automaton = this.automata[rule];
     if (!(automaton instanceof Dfa)) return this.measured(rule).alike(state, numBytes);
-    if (automaton.hasCalls) return state;
+    return this.alikeTable(rule, automaton, numBytes)?.[state] ?? state;
+  }
+
+  private alikeTable(rule: number, automaton: Dfa, numBytes: number): Int32Array | undefined {
+    if (automaton.hasCalls) return undefined;
     const key = `${rule} ${numBytes}`;
     if (!this.alikeOf.has(key)) this.alikeOf.set(key, alikeStates(automaton, this.distances[rule]!, numBytes));
-    return this.alikeOf.get(key)?.[state] ?? state;
+    return this.alikeOf.get(key);
+  }
+
+  /** For each rule the states that texts of at most so many bytes tell apart, as `alike` gives them. @internal */
+  alikeTables(numBytes: number): (Int32Array | undefined)[] {
+    return this.automata.map((automaton, rule) =>
+      automaton instanceof Dfa ? this.alikeTable(rule, automaton, numBytes) : undefined,
+    );
   }
 
   /** Fewest bytes from a state of a rule to its end. */
@@ -91,6 +98,43 @@ export class Grammar {
   measured(rule: number): MeasuredAutomaton {
     return this.automata[rule] as MeasuredAutomaton;
   }
+}
+
+/**
+ * The grammar of some rules.
+ * @param root the rule of the whole text
+ * @param where what errors name
+ * @throws OptionError when no text fits, or a limit is passed
+ */
+export function grammarOfRules(
+  rules: readonly Rule[],
+  root: number,
+  where: string,
+  languages: Languages = new Languages(),
+): Grammar {
+  requireWithin("rules", rules.length, where, "rules");
+  const nullable = nullableRules(rules);
+  const hasEmpty = (rule: number) => nullable.has(rule);
+  const automata = automataOf(rules, where, languages, hasEmpty);
+  if (!hasEmpty(root) && isNothing(automata[root])) {
+    throw new OptionError({
+      where,
+      expected: "a grammar that some text fits",
+      received: "one that no text fits",
+      fix: "look for rules that call themselves in every alternative, and for conditions that exclude one another",
+    });
+  }
+  const rank = new Int32Array(rules.length);
+  for (const [i, rule] of leftOrder(automata.map(leftCalls)).flat().entries()) rank[rule] = i;
+  const classes = byteClasses(automata.flatMap((automaton) => automaton.byteEdges()));
+  return new Grammar({
+    automata,
+    root,
+    isNullable: hasEmpty(root),
+    rank,
+    ...classes,
+    distances: distancesOf(automata),
+  });
 }
 
 const isNothing = (automaton: Automaton) => automaton instanceof Dfa && !automaton.final.includes(1);

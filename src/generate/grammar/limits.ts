@@ -29,6 +29,10 @@ export const grammarLimits = {
   namePatterns: 5,
   /** Ways in which a text so far may be read at the same time, by an ambiguous grammar, each time that one is met. */
   readings: 300_000,
+  /** Places that a text so far may be at, each of them in a rule: what one more byte takes grows with them. */
+  textPlaces: 4096,
+  /** Places that finding out which tokens may follow may look at: about a second's work. */
+  maskPlaces: 1_000_000,
   /** Schemas that refer to one another before a value of their own. */
   references: 400,
 } as const;

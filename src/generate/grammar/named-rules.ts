@@ -1,6 +1,6 @@
 import { nearest, OptionError } from "../../base/index.ts";
 import { type Expression, nothing, ruleNumber } from "./expression.ts";
-import { Grammar, type Rule } from "./grammar.ts";
+import { type Grammar, grammarOfRules, type Rule } from "./grammar.ts";
 import type { Languages } from "./languages.ts";
 
 /** Rules by name, which may be named before they are described. */
@@ -47,7 +47,7 @@ export class NamedRules {
       const fix = near ? `did you mean "${near}"?` : `describe "${missing}"`;
       throw this.fault("rules that are described", missing, fix);
     }
-    return new Grammar(this.rules, this.numberOf(root), this.where, languages);
+    return grammarOfRules(this.rules, this.numberOf(root), this.where, languages);
   }
 
   private fault(expected: string, received: string, fix: string): OptionError {

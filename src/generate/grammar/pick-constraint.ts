@@ -12,6 +12,11 @@ export interface PickConstraint {
    *   not in the mask
    */
   mask(numTokens?: number): TokenMask | undefined;
+  /**
+   * Works out what `mask` is going to give, a few milliseconds at a time, so that others have turns in between.
+   * @default nothing: `mask` does it at once
+   */
+  prepare?(numTokens?: number): Iterable<void>;
   /** Goes on with a token that it allows, also with one that ends the text. */
   accept(id: number): void;
   /** Whether nothing may follow: the text ends. */

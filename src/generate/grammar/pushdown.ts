@@ -39,8 +39,10 @@ export interface ParseState {
   readonly next: (ParseState | null | undefined)[];
 }
 
-/** Most states that are remembered; one takes about 500 bytes. */
-const MOST_STATES = 50_000;
+/** Most places of states and of what comes after rules that are remembered; one takes some 100 bytes. */
+const MOST_REMEMBERED = 400_000;
+/** What a state or a continuation takes beside its places, in places. */
+const BASE = 4;
 
 /**
  * Reads texts by a grammar, byte by byte: a pushdown automaton, made deterministic as far as texts have led. Stacks are
@@ -56,6 +58,12 @@ export class Pushdown {
   private readonly continuations = new Map<string, Continuation>();
   private readonly afters = new WeakMap<Continuation, ParseState>();
   private numContinuations = 0;
+  /** Places that were looked at so far: a measure of work. */
+  work = 0;
+  /** Places that are remembered: a measure of memory. */
+  remembered = 0;
+  /** How often all that was remembered was let go. */
+  numForgotten = 0;
   private readonly open: Continuation;
 
   constructor(grammar: Grammar) {
@@ -145,15 +153,19 @@ export class Pushdown {
       numReadings += caller.returns.length;
       requireWithin("readings", numReadings, "a grammar", "ways to read a text so far");
     }
+    this.work += seen.size + numReadings;
+    requireWithin("textPlaces", seen.size, "a grammar", "places that a text so far may be at");
     const kernel = [...seen].filter(([, item]) => this.leadsOn(item)).sort(([a], [b]) => (a < b ? -1 : 1));
     const key = `${endsText ? "e" : ""}${endsRule ? "r" : ""}|${kernel.map(([name]) => name).join()}`;
     const known = this.states.get(key);
     if (known) return known;
-    if (this.states.size >= MOST_STATES) this.forget();
+    if (this.remembered >= MOST_REMEMBERED) this.forget();
     const items = kernel.map(([, item]) => item);
+    const all = this.withCalled(items);
+    this.remembered += BASE + items.length + all.length + this.grammar.numClasses / 16;
     const state: ParseState = {
       kernel: items,
-      items: this.withCalled(items),
+      items: all,
       mayEnd: endsText,
       endsRule,
       numBytes: endsText ? 0 : this.fewestBytes(items),
@@ -168,6 +180,8 @@ export class Pushdown {
     for (const { next } of this.states.values()) next.fill(undefined);
     this.states.clear();
     this.continuations.clear();
+    this.remembered = 0;
+    this.numForgotten++;
   }
 
   private leadsOn({ rule, state }: Item): boolean {
@@ -197,14 +211,17 @@ export class Pushdown {
           insertByRank(waiting, callee, rank);
         }
         list.push({ rule, state: next, caller });
+        this.work++;
       }
     };
     for (const item of kernel) enlist(item);
     for (let rule = waiting.pop(); rule !== undefined; rule = waiting.pop()) {
       const item = { rule, state: automata[rule].start, caller: this.returningTo(callers.get(rule)!) };
       items.push(item);
+      requireWithin("textPlaces", items.length, "a grammar", "places that a text so far may be at");
       enlist(item);
     }
+    this.work += items.length;
     return items.filter(({ rule, state }) => automata[rule].hasBytes(state));
   }
 
@@ -240,6 +257,7 @@ export class Pushdown {
     const known = this.continuations.get(key);
     if (known) return known;
     const numBytes = endsText || isOpen ? 0 : this.fewestBytes(returns);
+    this.remembered += BASE + 2 * returns.length;
     const continuation = { id: this.numContinuations++, returns, endsText, isOpen, numBytes };
     this.continuations.set(key, continuation);
     return continuation;
@@ -258,7 +276,7 @@ export function matchesGrammar(grammar: Grammar, text: string): boolean {
 }
 
 /** Puts a rule into a list, the largest rank first. */
-function insertByRank(list: number[], rule: number, rank: readonly number[]): void {
+function insertByRank(list: number[], rule: number, rank: ArrayLike<number>): void {
   let at = list.length;
   while (at > 0 && rank[list[at - 1]] < rank[rule]) at--;
   list.splice(at, 0, rule);

@@ -46,7 +46,7 @@ function randomText(tokens: TokenGrammar, random: () => number): string {
     const id = allowed[Math.floor(random() * allowed.length)];
     constraint.accept(id);
     if (id === end) return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes));
-    bytes.push(...vocabulary.bytes[id]!);
+    bytes.push(...vocabulary.bytesOf(id)!);
   }
   throw new Error("no end in time");
 }

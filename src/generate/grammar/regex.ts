@@ -1,7 +1,7 @@
 import { anyCharacter } from "./code-points.ts";
 import type { Dfa } from "./dfa.ts";
 import { anyOf, automaton, characters, type Expression, repeat, sequence, text } from "./expression.ts";
-import { Grammar } from "./grammar.ts";
+import { type Grammar, grammarOfRules } from "./grammar.ts";
 import { Languages } from "./languages.ts";
 import { parseRegex, type RegexFlags, type RegexTree } from "./regex-syntax.ts";
 
@@ -43,7 +43,7 @@ function withLookAheads(dfa: Dfa, { lookAheads }: RegexTree, where: string, lang
 export function regexGrammar(source: string): Grammar {
   const languages = new Languages();
   const body = automaton(matchLanguage(source, "regex", languages));
-  return new Grammar([{ name: "the regular expression", body }], 0, "regex", languages);
+  return grammarOfRules([{ name: "the regular expression", body }], 0, "regex", languages);
 }
 
 /**
@@ -51,5 +51,5 @@ export function regexGrammar(source: string): Grammar {
  * @throws OptionError when there are none
  */
 export function choiceGrammar(choices: readonly string[]): Grammar {
-  return new Grammar([{ name: "the choices", body: anyOf(choices.map(text)) }], 0, "choice");
+  return grammarOfRules([{ name: "the choices", body: anyOf(choices.map(text)) }], 0, "choice");
 }

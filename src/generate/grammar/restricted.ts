@@ -1,7 +1,7 @@
 import type { CodePoints } from "./code-points.ts";
 import { byteClasses, type Call, Dfa } from "./dfa.ts";
 import { alternatives, automaton, characters, empty, repeat, ruleNumber } from "./expression.ts";
-import { Grammar, type Rule } from "./grammar.ts";
+import { type Grammar, grammarOfRules, type Rule } from "./grammar.ts";
 import { Languages } from "./languages.ts";
 
 /**
@@ -19,7 +19,7 @@ export function restrictedTo(set: CodePoints, grammar: Grammar, where: string): 
   });
   const root = ruleNumber(grammar.root);
   rules.push({ name: "the whole text", body: grammar.isNullable ? alternatives(empty, root) : root });
-  return new Grammar(rules, rules.length - 1, where, languages);
+  return grammarOfRules(rules, rules.length - 1, where, languages);
 }
 
 /** Texts of an automaton whose characters are allowed. Rules are called between characters. */

@@ -1,5 +1,6 @@
 import { OptionError } from "../../base/index.ts";
 import type { ParseState, Pushdown } from "./pushdown.ts";
+import { allSteps, type Steps } from "./steps.ts";
 import type { TokenMask } from "./token-mask.ts";
 import type { TokenVocabulary } from "./vocabulary.ts";
 
@@ -8,9 +9,9 @@ export interface TokenRules {
   readonly vocabulary: TokenVocabulary;
   readonly endTokens: readonly number[];
   readonly pushdown: Pushdown;
-  maskOf(state: ParseState): TokenMask;
-  landingMaskOf(state: ParseState, mostBytes: number): TokenMask;
-  closingMaskOf(state: ParseState): TokenMask;
+  maskOf(state: ParseState): Steps<TokenMask>;
+  landingMaskOf(state: ParseState, mostBytes: number): Steps<TokenMask>;
+  closingMaskOf(state: ParseState): Steps<TokenMask>;
 }
 
 /** One text that is written by a grammar, token by token. */
@@ -18,6 +19,8 @@ export class TokenConstraint {
   private readonly tokens: TokenRules;
   private state: ParseState;
   private hasEnded = false;
+  /** What was worked out before it is asked for. */
+  private prepared: { numTokens: number | "closing"; mask: TokenMask } | undefined;
 
   /**
    * @param of the text to go on with as it is now. @default one that begins
@@ -35,16 +38,28 @@ export class TokenConstraint {
    *   room to come to the end, where there is room at all. A byte may take a token. @default any number
    */
   mask(numTokens: number = Number.POSITIVE_INFINITY): TokenMask {
-    const mask = this.tokens.maskOf(this.state);
+    const { prepared } = this;
+    return prepared?.numTokens === numTokens ? prepared.mask : allSteps(this.maskSteps(numTokens));
+  }
+
+  private *maskSteps(numTokens: number): Steps<TokenMask> {
+    const mask = yield* this.tokens.maskOf(this.state);
     const room = numTokens - 2; // bytes behind the next token, before the end
     if (mask.mostBytes <= room) return mask;
-    const landing = this.tokens.landingMaskOf(this.state, room);
+    const landing = yield* this.tokens.landingMaskOf(this.state, room);
     return landing.count > 0 ? landing : mask;
   }
 
   /** Those of them that lead to the end with the fewest bytes; never empty either. @internal */
   closingMask(): TokenMask {
-    return this.tokens.closingMaskOf(this.state);
+    const { prepared } = this;
+    return prepared?.numTokens === "closing" ? prepared.mask : allSteps(this.tokens.closingMaskOf(this.state));
+  }
+
+  /** Works out what `mask`, or `closingMask`, is going to give. @internal */
+  *prepare(numTokens: number | "closing" = Number.POSITIVE_INFINITY): Steps<void> {
+    const steps = numTokens === "closing" ? this.tokens.closingMaskOf(this.state) : this.maskSteps(numTokens);
+    this.prepared = { numTokens, mask: yield* steps };
   }
 
   /** Whether what follows may be part of a rule's text, by the rule's number. @internal */
@@ -71,13 +86,14 @@ export class TokenConstraint {
         fix: "pick tokens by mask()",
       });
     }
+    this.prepared = undefined;
     if (next === "end") this.hasEnded = true;
     else this.state = next;
   }
 
   private follow(id: number): ParseState | "end" | null {
     if (this.tokens.endTokens.includes(id)) return this.state.mayEnd ? "end" : null;
-    const bytes = this.tokens.vocabulary.bytes[id];
+    const bytes = this.tokens.vocabulary.bytesOf(id);
     if (!bytes || bytes.length === 0) return null;
     let state: ParseState | null = this.state;
     for (const byte of bytes) {

@@ -7,6 +7,7 @@ import {
   type GgufType,
   isMapped,
   releasePages,
+  SpillFile,
   type StoredFile,
 } from "../../files/index.ts";
 import { shapesEqual } from "../../ir/index.ts";
@@ -77,7 +78,9 @@ export async function loadGguf(
       if (key.endsWith(".bias") && !state.has(key))
         state.set(key, { dtype: "f32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
     }
-    useBlocks(model, (key) => matrices.get(key), { activations });
+    const spill = mayMap && matrices.size > 0 ? SpillFile.open() : undefined;
+    useBlocks(model, (key) => matrices.get(key), { activations, keep: (bytes) => spill?.keep(bytes) ?? bytes });
+    spill?.close();
     loadStateDict(path, model.namedState(), state);
     if (weights === "stored") keepStorage(model, state);
     model.generationConfig = generationFromGguf(path, header);

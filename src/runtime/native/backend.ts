@@ -1,5 +1,5 @@
 import type { HostArray } from "../../base/index.ts";
-import { claimMapped } from "../../files/index.ts";
+import { claimMapped, releasePages } from "../../files/index.ts";
 import { REORDER } from "../backend.mjs";
 import type { CompileRequest, HostCall, HostData, Request, RunRequest, RunResult, Stage } from "../protocol.ts";
 import { Buffers, type Progress } from "./buffers.ts";
@@ -169,7 +169,9 @@ export class NativeBackend {
     }
     this.programs.set(executable, programOf(compiled, request));
     // what compiling a model with weights has used in between is as large as they are
-    if (stages.some((stage) => "model" in stage && (stage.constants?.length ?? 0) > 0)) await this.ort.trim();
+    const constants = stages.flatMap((stage) => ("model" in stage ? (stage.constants ?? []) : []));
+    for (const { data } of constants) releasePages(data); // the kernels have them in an order of their own
+    if (constants.length > 0) await this.ort.trim();
   }
 
   private async compileModel(stage: Model, profilePrefix: string | undefined): Promise<ModelStage> {

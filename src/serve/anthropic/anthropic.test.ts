@@ -216,7 +216,8 @@ describe("errors", () => {
     [{ messages: [{ role: "tool", content: "" }] }, "messages[0].role: expected one of user, assistant, system"],
     [{ messages: [{ role: "user" }] }, "messages[0].content: expected a text, or a list"],
     [user([]), "messages[0].content: expected a text, or a list of at least one block; received a list of 0"],
-    [user([{ type: "image", source: {} }]), "messages[0].content[0].type: expected text or tool_result"],
+    [user([{ type: "image", source: {} }]), "messages[0].content[0].source.type: expected one of base64, url"],
+    [user([{ type: "document", source: {} }]), "messages[0].content[0].type: expected text or image or tool_result"],
     [user([{ type: "text", txt: "" }]), "Unknown parameter: 'messages[0].content[0].txt'. Did you mean"],
     [user([{ type: "tool_result", tool_use_id: "c" }]), "messages[0].content[0].tool_use_id: expected the id"],
     [

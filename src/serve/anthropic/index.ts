@@ -52,12 +52,7 @@ export async function messagesJob(
 export async function countedTokens(service: Service, json: unknown, signal: AbortSignal): Promise<object> {
   const request = readCountRequest(json);
   const prompt = (async () => chatPrompt(service, chatRequest(service, request)))();
-  const encoded = await service.encoder.encode(await inAnthropicsWords(prompt), {
-    addSpecialTokens: service.format.addSpecialTokens,
-    maxTokens: Number.POSITIVE_INFINITY,
-    signal,
-  });
-  return { input_tokens: "ids" in encoded ? encoded.ids.length : encoded.atLeast };
+  return { input_tokens: await service.countTokens(await inAnthropicsWords(prompt), signal) };
 }
 
 /** The request that OpenAI's clients would make. */

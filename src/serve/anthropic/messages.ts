@@ -1,4 +1,5 @@
-import { type Fields, flag, invalid, isObject, isText, readFields, rule, text } from "../fields.ts";
+import { type Fields, flag, invalid, isObject, isText, oneOf, readFields, rule, text } from "../fields.ts";
+import { type ImageReference, readBase64, readImageUrl } from "../images/index.ts";
 
 const roles = ["user", "assistant", "system"] as const;
 type Role = (typeof roles)[number];
@@ -13,6 +14,7 @@ const messageFields = {
 const type = rule<string>("a text", isText);
 const blockFields = {
   text: { type, text, cache_control: "harmless", citations: [[]] },
+  image: { type, source: rule<object>("an object with a type", isObject), cache_control: "harmless" },
   thinking: { type, thinking: text, signature: "harmless" },
   tool_use: {
     type,
@@ -35,10 +37,17 @@ const blockFields = {
     toolset_name: [],
   },
 } as const satisfies Record<string, Fields>;
+const sourceTypes = ["base64", "url"] as const;
+const sourceFields = {
+  type: oneOf(sourceTypes),
+  media_type: oneOf(["image/jpeg", "image/png", "image/gif", "image/webp"]),
+  data: text,
+  url: text,
+} as const satisfies Fields;
 type BlockType = keyof typeof blockFields;
 /** What messages of a role may have in them. */
 const blockTypes: Record<Role, readonly BlockType[]> = {
-  user: ["text", "tool_result"],
+  user: ["text", "image", "tool_result"],
   assistant: ["text", "thinking", "tool_use"],
   system: ["text"],
 };
@@ -52,7 +61,7 @@ const textPart = (value: string): TextPart => ({ type: "text", text: value });
 /** A message in OpenAI's form. */
 interface ChatMessage {
   role: Role | "tool";
-  content: TextPart[];
+  content: (TextPart | ImageReference)[];
   tool_call_id?: string;
   tool_calls?: object[];
   reasoning_content?: string;
@@ -104,6 +113,7 @@ function messagesOf(json: unknown, path: string, calls: Set<string>): ChatMessag
     if (kind === "tool_use") return { role, content: [], tool_calls: [callOf(block, place, calls)] };
     if (kind === "tool_result") return resultOf(block, place, calls);
     if (kind === "text") return { role, content: [textPart(textOf(block, place))] };
+    if (kind === "image") return { role, content: [imageOf(block, place)] };
     const { thinking } = readFields(block, blockFields.thinking, place);
     if (thinking === undefined) throw invalid(`${place}thinking`, "a text", undefined);
     return { role, content: [], reasoning_content: thinking };
@@ -120,6 +130,23 @@ function textOf(block: unknown, path: string): string {
   const value = readFields(block, blockFields.text, path).text;
   if (value === undefined) throw invalid(`${path}text`, "a text", undefined);
   return value;
+}
+
+function imageOf(block: unknown, path: string): ImageReference {
+  const { source } = readFields(block, blockFields.image, path);
+  if (source === undefined) throw invalid(`${path}source`, blockFields.image.source.expected, undefined);
+  const place = `${path}source.`;
+  const { type: kind, media_type: mediaType, data, url } = readFields(source, sourceFields, place);
+  if (kind === undefined) throw invalid(`${place}type`, sourceFields.type.expected, undefined);
+  const other = kind === "url" ? (data ?? mediaType) : url;
+  if (other !== undefined) throw invalid(kind === "url" ? `${place}data` : `${place}url`, `none beside ${kind}`, other);
+  if (kind === "url") {
+    if (url !== undefined && !/^https?:/i.test(url))
+      throw invalid(`${place}url`, "an address with https: or http:", url);
+    return readImageUrl(url, `${place}url`);
+  }
+  if (mediaType === undefined) throw invalid(`${place}media_type`, sourceFields.media_type.expected, undefined);
+  return readBase64(data, { path: `${place}data` });
 }
 
 function textsOf(content: string | readonly unknown[], path: string): string[] {

@@ -7,6 +7,7 @@ import { makeFolder, readText, withWriteErrors, writeFileAtomic } from "../../fi
 import { RequestError } from "../errors.ts";
 import { storedRecord } from "../stored-record.ts";
 
+/** How much of the disk files may take. */
 export interface FileLimits {
   /** Most files. @default 1000 */
   maxFiles?: number;

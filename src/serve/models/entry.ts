@@ -15,6 +15,7 @@ export interface KindModels {
   speech: SpeechRecognitionPipeline;
 }
 
+/** What a model does. */
 export type ModelKind = keyof KindModels;
 
 /** A model that is loaded when a request needs it, and disposed of by the server. */
@@ -28,6 +29,9 @@ export interface LoadedOnDemand<K extends ModelKind> {
   family?: string;
   /** Names of adapters that it has as soon as it is loaded. @default none are known before */
   adapters?: readonly string[];
+  /** Whether it reads images in messages. @default false */
+  takesImages?: boolean;
+  /** Opens it; called again after it was let go, and after a failure. */
   load(): Promise<KindModels[K]>;
 }
 
@@ -40,6 +44,7 @@ export interface LoadedAlready<K extends ModelKind> {
 }
 
 type OfAnyKind<T extends { [K in ModelKind]: object }> = T[ModelKind];
+/** A model of any kind that is loaded on demand. */
 export type ModelEntry = OfAnyKind<{ [K in ModelKind]: LoadedOnDemand<K> }>;
 type ResidentEntry = OfAnyKind<{ [K in ModelKind]: LoadedAlready<K> }>;
 

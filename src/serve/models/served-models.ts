@@ -1,9 +1,10 @@
 import { setMaxListeners } from "node:events";
 import { nearest, OptionError } from "../../base/index.ts";
 import { RequestError } from "../errors.ts";
+import { ImageFetcher, type ImageHostOptions } from "../images/index.ts";
 import { Metrics, type ModelMetrics } from "../metrics.ts";
 import type { QueueOptions } from "../queue.ts";
-import { Service } from "../service.ts";
+import { type ServedModel, Service } from "../service.ts";
 import type { Clock } from "./clock.ts";
 import { type KindModels, kinds, type ModelKind, type Servable } from "./entry.ts";
 import { checkLimits, type LimitOptions } from "./limits.ts";
@@ -24,6 +25,8 @@ export interface ModelInfo extends PoolState {
   /** Of its weights; 0 for one that was handed over loaded. */
   bytes: number;
   family?: string;
+  /** Whether it reads images in messages. */
+  takesImages: boolean;
   /** While it is loaded. */
   service: AnyService | undefined;
 }
@@ -41,6 +44,7 @@ interface Entry {
   bytes: number;
   family?: string;
   adapters?: readonly string[];
+  takesImages?: boolean;
   isPinned: boolean;
   load(): Promise<KindModels[ModelKind]>;
 }
@@ -49,7 +53,8 @@ function entryOf(model: Servable): Entry {
   if ("load" in model) return { ...model, isPinned: false, load: () => model.load() };
   const { id } = model;
   const [kind, parts] = "kind" in model ? [model.kind, model.model] : (["text-generation", model] as const);
-  return { id, kind, bytes: 0, isPinned: true, load: async () => parts };
+  const takesImages = kind === "text-generation" && (parts as ServedModel).images !== undefined;
+  return { id, kind, bytes: 0, takesImages, isPinned: true, load: async () => parts };
 }
 
 /** The models of a server: which there are, which are loaded, and what their requests share. */
@@ -60,14 +65,20 @@ export class ServedModels {
   /** Told of models that are loaded and let go. */
   onChange: (change: "model_loaded" | "model_unloaded", model: string) => void = () => {};
   private readonly queueOptions: Required<QueueOptions>;
+  private readonly imageFetcher: ImageFetcher;
   private readonly entries: ReadonlyMap<string, Entry>;
   private readonly pool: Pool<AnyService>;
   private readonly stopping = new AbortController();
   private starting: Promise<void> | undefined;
 
   /** @throws OptionError for limits that are unknown or cannot be, and for models that cannot be served together */
-  constructor(models: Servable | readonly Servable[], options: LimitOptions = {}, clock?: Clock) {
+  constructor(
+    models: Servable | readonly Servable[],
+    { imageHosts, imagePrivateHosts, ...options }: LimitOptions & ImageHostOptions = {},
+    clock?: Clock,
+  ) {
     checkLimits(options);
+    this.imageFetcher = new ImageFetcher({ imageHosts, imagePrivateHosts });
     setMaxListeners(0, this.stopping.signal); // each request listens
     const { requestTimeoutMs = 600_000, stalledTimeoutMs = 10_000, maxQueue = 64, queueTimeoutMs = 300_000 } = options;
     this.requestTimeoutMs = requestTimeoutMs;
@@ -92,8 +103,8 @@ export class ServedModels {
 
   /** What is known of a model now. @throws RequestError 404 for one that is not here */
   info(asked: string): ModelInfo {
-    const { id, kind, bytes, family } = this.require(asked);
-    return { id, kind, bytes, family, service: this.pool.peek(id), ...this.pool.stateOf(id) };
+    const { id, kind, bytes, family, takesImages = false } = this.require(asked);
+    return { id, kind, bytes, family, takesImages, service: this.pool.peek(id), ...this.pool.stateOf(id) };
   }
 
   /** The name of the first of a kind. */
@@ -256,7 +267,8 @@ export class ServedModels {
 
   private async load({ id, kind, load }: Entry, metrics: ModelMetrics): Promise<AnyService> {
     const parts = await load();
-    const options = { ...this.queueOptions, metrics };
+    const { queueOptions, imageFetcher } = this;
+    const options = { ...queueOptions, metrics, imageFetcher };
     if (kind === "text-generation") return new Service({ ...(parts as KindModels[typeof kind]), id }, options);
     return new TaskService({ id, kind, model: parts as KindModels[typeof kind] }, options) as AnyService;
   }
@@ -265,9 +277,10 @@ export class ServedModels {
 /** Frees a model that was loaded here, and its compiled graphs. */
 function disposeOf(service: AnyService): void {
   if (!(service instanceof Service)) return void service.model.dispose();
-  const { generator } = service.model;
+  const { generator, images } = service.model;
   generator.dispose();
-  generator.model.dispose();
+  images?.embedder.dispose();
+  (images?.embedder.model ?? generator.model).dispose();
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");

@@ -5,7 +5,7 @@ import { invalid } from "../fields.ts";
 import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
 import { effortVariables, thoughtVariables } from "../thoughts.ts";
-import { chatMessages } from "./messages.ts";
+import { chatMessages, withImages } from "./messages.ts";
 import { modelNameOf } from "./models.ts";
 import {
   commonRequest,
@@ -92,8 +92,9 @@ const thinkVariables = (service: Service, think: boolean | string): Readonly<Rec
   typeof think === "boolean" ? thoughtVariables(service, think, "think") : effortVariables(service, think, "think");
 
 function promptRequest(service: Service, request: OllamaGenerateRequest, prompt: string): ChatRequest {
-  const { system = "" } = request;
-  const messages = [...(system ? [{ role: "system", content: system }] : []), { role: "user", content: prompt }];
+  const { system = "", images = [] } = request;
+  const content = withImages(prompt, images, "images");
+  const messages = [...(system ? [{ role: "system", content: system }] : []), { role: "user", content }];
   return { ...chatRequest(service, request), messages };
 }
 

@@ -153,7 +153,12 @@ function shownText(service: Service): object {
       [`${modelType}.block_count`]: config.numLayers,
       [`${modelType}.vocab_size`]: config.vocabSize,
     },
-    capabilities: ["completion", "tools", ...(thinks(service) ? ["thinking"] : [])],
+    capabilities: [
+      "completion",
+      "tools",
+      ...(thinks(service) ? ["thinking"] : []),
+      ...(service.images ? ["vision"] : []),
+    ],
   };
 }
 

@@ -273,7 +273,7 @@ describe("errors", () => {
     [{ messages: [1] }, "messages[0]: expected an object"],
     [{ messages: [{ role: "developer", content: "" }] }, "messages[0].role: expected one of system, user"],
     [{ messages: [{ role: "user" }] }, "messages[0].content: expected a text"],
-    [{ messages: [{ role: "user", content: "", images: ["aGk="] }] }, "Unsupported parameter: 'messages[0].images'"],
+    [{ messages: [{ role: "user", content: "", images: ["aGk="] }] }, "messages[0].images[0]: expected a PNG"],
     [{ messages: [{ role: "tool", content: "5", tool_name: "add" }] }, "messages[0].tool_name: expected a tool"],
     [{ messages: [{ role: "assistant", tool_calls: [{}] }] }, "messages[0].tool_calls[0].function: expected"],
     [{ messages, options: { temperatur: 1 } }, "'options.temperatur'. Did you mean 'options.temperature'?"],

@@ -14,6 +14,7 @@ import {
 } from "../fields.ts";
 import type { CommonRequest } from "../requests.ts";
 import { keepAlive } from "./keep-alive.ts";
+import { imageList } from "./messages.ts";
 
 const number = (expected: string, accepts: (value: number) => boolean) =>
   rule<number>(expected, (value) => typeof value === "number" && accepts(value));
@@ -101,7 +102,7 @@ export const generateFields = {
   suffix: [""],
   template: [""],
   context: [[]],
-  images: [[]],
+  images: imageList,
   width: [0],
   height: [0],
   steps: [0],
@@ -111,7 +112,7 @@ export type Options = Values<typeof optionFields>;
 type CommonOllamaRequest = Omit<Values<typeof common>, "options"> & { options: Options };
 export type OllamaChatRequest = CommonOllamaRequest & Pick<Values<typeof chatFields>, "messages" | "tools">;
 export type OllamaGenerateRequest = CommonOllamaRequest &
-  Pick<Values<typeof generateFields>, "prompt" | "system" | "raw">;
+  Pick<Values<typeof generateFields>, "prompt" | "system" | "raw" | "images">;
 
 /** @throws RequestError naming the field that is wrong */
 export function readOllamaChat(json: unknown): OllamaChatRequest {
@@ -122,6 +123,7 @@ export function readOllamaChat(json: unknown): OllamaChatRequest {
 export function readOllamaGenerate(json: unknown): OllamaGenerateRequest {
   const request = readFields(json, generateFields);
   if (request.raw && request.system) throw invalid("system", "none beside raw", request.system);
+  if (request.raw && request.images?.length) throw invalid("images", "none beside raw", request.images);
   if (request.raw && request.think !== undefined) throw invalid("think", "nothing beside raw", request.think);
   return withOptions(request);
 }

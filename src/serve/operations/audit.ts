@@ -32,6 +32,7 @@ export class AuditLog {
     this.now = now;
   }
 
+  /** Adds a line. */
   write(event: AuditEvent): void {
     if (event.event === "authentication_refused" && !this.isTold()) return;
     this.append(event);

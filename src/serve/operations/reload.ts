@@ -46,6 +46,7 @@ export class Reloader {
     return this.run(this.options.parts);
   }
 
+  /** Watches no file any more. */
   dispose(): void {
     for (const { file, listener } of this.watchers) unwatchFile(file, listener);
   }

@@ -1,8 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { type Fields, invalid, isObject, isText, oneOf, readFields, rule, text } from "../fields.ts";
+import { detailField, type ImageReference, readImageUrl } from "../images/index.ts";
 
-/** A part of a message: its text, or why there is none. */
-export type Part = { type: "input_text" | "output_text"; text: string } | { type: "refusal"; refusal: string };
+/** A part of a message: its text, or why there is none, or an image. */
+export type Part = TextPart | ImagePart;
+type TextPart = { type: "input_text" | "output_text"; text: string } | { type: "refusal"; refusal: string };
+/** As it was sent: it is read when it is asked about. */
+interface ImagePart {
+  type: "input_image";
+  image_url: string;
+  detail: string;
+}
 
 const roles = ["user", "assistant", "system", "developer"] as const;
 type Role = (typeof roles)[number];
@@ -80,6 +88,13 @@ type ItemType = keyof typeof itemFields;
 const itemTypes = Object.keys(itemFields) as ItemType[];
 
 const partFields = {
+  input_image: {
+    type: text,
+    image_url: text,
+    detail: detailField(),
+    file_id: [],
+    prompt_cache_breakpoint: "harmless",
+  },
   input_text: { type: text, text, prompt_cache_breakpoint: "harmless" },
   output_text: { type: text, text, annotations: "harmless", logprobs: "harmless", parsed: "harmless" },
   refusal: { type: text, refusal: text },
@@ -135,8 +150,10 @@ function partsOf(content: string | readonly unknown[] | undefined, path: string,
   const type = role === "assistant" ? "output_text" : "input_text";
   const value = required(content, path, contents.expected);
   if (isText(value)) return [{ type, text: value }];
+  const images = role === "user" ? (["input_image"] as const) : [];
   return value.map((part, i): Part => {
-    const kind = partType(part, `${path}[${i}].`, role === "assistant" ? [type, "refusal"] : [type]);
+    const kind = partType(part, `${path}[${i}].`, role === "assistant" ? [type, "refusal"] : [type, ...images]);
+    if (kind === "input_image") return imageOf(part, `${path}[${i}].`);
     const shown = partText(part, kind, `${path}[${i}].`);
     return kind === "refusal" ? { type: kind, refusal: shown } : { type, text: shown };
   });
@@ -148,7 +165,14 @@ function partType<T extends PartType>(part: unknown, path: string, types: readon
   throw invalid(`${path}type`, `${types.join(" or ")}: this model takes no other parts here`, part.type);
 }
 
-function partText(part: unknown, type: PartType, path: string): string {
+function imageOf(part: unknown, path: string): ImagePart {
+  const { image_url: url } = readFields(part, partFields.input_image, path);
+  const address = required(url, `${path}image_url`, "the address of an image");
+  readImageUrl(address, `${path}image_url`); // what is wrong with it is told by its place in this request
+  return { type: "input_image", image_url: address, detail: "auto" };
+}
+
+function partText(part: unknown, type: Exclude<PartType, "input_image">, path: string): string {
   const values: { text?: string; refusal?: string } = readFields(part, partFields[type], path);
   const name = type === "refusal" ? "refusal" : "text";
   return required(values[name], path + name, "a text");
@@ -180,7 +204,7 @@ function callOutputOf(json: unknown, path: string): CallOutputItem {
 
 function reasoningOf(json: unknown, path: string): ReasoningItem {
   const { id = freshId("rs"), summary = [], content = [] } = readFields(json, itemFields.reasoning, path);
-  const textsOf = (parts: readonly unknown[], name: string, type: PartType) =>
+  const textsOf = (parts: readonly unknown[], name: string, type: "summary_text" | "reasoning_text") =>
     parts.map((part, i) => partText(part, partType(part, `${path}${name}[${i}].`, [type]), `${path}${name}[${i}].`));
   const summaries = textsOf(summary, "summary", "summary_text");
   const thoughts = textsOf(content, "content", "reasoning_text");
@@ -217,10 +241,13 @@ export function checkCalls(items: readonly Item[]): void {
     throw invalid("input", `a function_call_output for each function_call; ${missing} has none`, items);
 }
 
+type ContentPart = ImageReference | { type: "text"; text: string };
+
 /** A message in the form of chats. */
 interface ChatMessage {
   role: Role | "tool";
-  content: string;
+  /** Images stand among the texts of users. */
+  content: string | ContentPart[];
   reasoning_content?: string;
   tool_calls?: object[];
   tool_call_id?: string;
@@ -237,7 +264,7 @@ export function chatMessages(instructions: string | undefined, items: readonly I
     const last = messages.at(-1);
     const next = messageFor(item);
     const isHead = messages.length === 1 && last?.role === "system" && isSystem(next.role) && item === items[0];
-    if (last && isHead) last.content += `\n\n${next.content}`;
+    if (last && isHead) last.content = `${last.content}\n\n${next.content}`;
     else if (last && isContinued(last, next)) continueMessage(last, next);
     else messages.push(next);
   }
@@ -253,14 +280,14 @@ function isContinued(last: ChatMessage, next: ChatMessage): boolean {
 }
 
 function continueMessage(last: ChatMessage, next: ChatMessage): void {
-  last.content += next.content;
+  last.content = `${last.content}${next.content}`; // texts: images are the user's
   if (next.reasoning_content !== undefined)
     last.reasoning_content = [last.reasoning_content, next.reasoning_content].filter(Boolean).join("\n");
   if (next.tool_calls) last.tool_calls = [...(last.tool_calls ?? []), ...next.tool_calls];
 }
 
 function messageFor(item: Item): ChatMessage {
-  if (item.type === "message") return { role: item.role, content: textOf(item.content) };
+  if (item.type === "message") return { role: item.role, content: contentOf(item.content) };
   if (item.type === "function_call_output") {
     const { output } = item;
     return { role: "tool", content: isText(output) ? output : textOf(output), tool_call_id: item.call_id };
@@ -271,6 +298,17 @@ function messageFor(item: Item): ChatMessage {
   return { role: "assistant", content: "", tool_calls: [{ id: item.call_id, type: "function", function: called }] };
 }
 
-/** Parts are joined by line breaks, as those of chats. */
-const textOf = (parts: readonly Part[]): string =>
-  parts.map((part) => (part.type === "refusal" ? part.refusal : part.text)).join("\n");
+/** Texts are joined by line breaks, as those of chats. */
+const textOf = (parts: readonly Part[]): string => parts.map(shownText).join("\n");
+
+function shownText(part: Part): string {
+  if (part.type === "refusal") return part.refusal;
+  return part.type === "input_image" ? "" : part.text;
+}
+
+function contentOf(parts: readonly Part[]): string | ContentPart[] {
+  if (parts.every(({ type }) => type !== "input_image")) return textOf(parts);
+  return parts.map((part) =>
+    part.type === "input_image" ? readImageUrl(part.image_url, "input") : { type: "text", text: shownText(part) },
+  );
+}

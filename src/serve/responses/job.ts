@@ -74,12 +74,7 @@ export async function inputTokens(
   const request = readInputTokensRequest(json);
   const { input, context } = conversation(request, store, owner);
   const prompt = (async () => chatPrompt(service, chatRequest(service, request, [...context, ...input])))();
-  const encoded = await service.encoder.encode(await inResponsesWords(prompt), {
-    addSpecialTokens: service.format.addSpecialTokens,
-    maxTokens: Number.POSITIVE_INFINITY,
-    signal,
-  });
-  const tokens = "ids" in encoded ? encoded.ids.length : encoded.atLeast;
+  const tokens = await service.countTokens(await inResponsesWords(prompt), signal);
   return { object: "response.input_tokens", input_tokens: tokens };
 }
 

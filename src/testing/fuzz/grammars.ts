@@ -34,7 +34,7 @@ function write(source: GrammarSource): void {
   const constraint = new TokenGrammar(compileGrammar(source), vocabulary, [0]).start();
   for (let i = 0; !constraint.isComplete; i++) {
     if (constraint.mask().count === 0) throw new Error("a text that has no end");
-    const ids = vocabulary.bytes.map((_, id) => id).filter((id) => id > 0 && constraint.allows(id));
+    const ids = Array.from({ length: vocabulary.size }, (_, id) => id).filter((id) => id > 0 && constraint.allows(id));
     if (constraint.mayEnd && (i >= 30 || ids.length === 0)) return;
     const { minBytes } = constraint;
     const landing = (id: number) => {

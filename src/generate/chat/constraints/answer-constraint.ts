@@ -21,9 +21,17 @@ export class AnswerConstraint implements PickConstraint {
     return this.thinking !== undefined && this.text.isInside(this.thinking);
   }
 
+  private get isOver(): boolean {
+    return this.numThoughts >= this.budget && this.isThinking;
+  }
+
   /** Thoughts that are over the budget are closed the shortest way: a character is made whole first. */
   mask(numTokens?: number): TokenMask {
-    return this.numThoughts >= this.budget && this.isThinking ? this.text.closingMask() : this.text.mask(numTokens);
+    return this.isOver ? this.text.closingMask() : this.text.mask(numTokens);
+  }
+
+  prepare(numTokens?: number): Iterable<void> {
+    return this.text.prepare(this.isOver ? "closing" : numTokens);
   }
 
   accept(id: number): void {

@@ -7,8 +7,8 @@ import {
   repeat,
   sequence,
 } from "../../grammar/expression.ts";
-import { Grammar } from "../../grammar/grammar.ts";
-import type { ChatPlan } from "../plan.ts";
+import { type Grammar, grammarOfRules } from "../../grammar/grammar.ts";
+import type { AnswerForm } from "./answer-form.ts";
 import { type AnswerMarks, CallRules } from "./call-rules.ts";
 import { startTexts } from "./start-texts.ts";
 import { type ThoughtMarks, thoughtMarks } from "./thought-marks.ts";
@@ -31,7 +31,7 @@ const where = "the form of an answer";
  * @param content what the answer is, where it is no call
  * @throws OptionError for a schema of a tool that is not followed, or a limit
  */
-export function answerGrammar(plan: ChatPlan, marks: AnswerMarks, content?: Grammar): AnswerGrammar {
+export function answerGrammar(plan: AnswerForm, marks: AnswerMarks, content?: Grammar): AnswerGrammar {
   const rules = new CallRules(marks);
   const thoughts = thoughtMarks(plan);
   const body = rules.rule("the answer", answerBody(plan, rules, content));
@@ -40,17 +40,20 @@ export function answerGrammar(plan: ChatPlan, marks: AnswerMarks, content?: Gram
     "the text",
     thoughts && thinking ? withThoughts(plan, rules, { thoughts, thinking, body }) : body,
   );
-  return { grammar: new Grammar(rules.rules, root.rule, where, rules.languages), thinking: thinking?.rule };
+  return { grammar: grammarOfRules(rules.rules, root.rule, where, rules.languages), thinking: thinking?.rule };
 }
 
 /** Thoughts alone: what comes before them, and what follows behind their begin. */
-export function thoughtGrammars(plan: ChatPlan, marks: AnswerMarks): { begin: Grammar; thinking: Grammar } | undefined {
+export function thoughtGrammars(
+  plan: AnswerForm,
+  marks: AnswerMarks,
+): { begin: Grammar; thinking: Grammar } | undefined {
   const thoughts = thoughtMarks(plan);
   if (!thoughts) return undefined;
   const grammarOf = (expression: (rules: CallRules) => Expression) => {
     const rules = new CallRules(marks);
     const whole = sequence(expression(rules), rules.free([]));
-    return new Grammar(rules.rules, rules.rule("thoughts", whole).rule, where, rules.languages);
+    return grammarOfRules(rules.rules, rules.rule("thoughts", whole).rule, where, rules.languages);
   };
   return {
     begin: grammarOf((rules) => sequence(blanks, rules.literal(thoughts.begin))),
@@ -69,7 +72,7 @@ interface Parts {
   body: Expression;
 }
 
-function withThoughts(plan: ChatPlan, rules: CallRules, { thoughts, thinking, body }: Parts): Expression {
+function withThoughts(plan: AnswerForm, rules: CallRules, { thoughts, thinking, body }: Parts): Expression {
   const begin = sequence(blanks, rules.literal(thoughts.begin));
   const after = sequence(rules.literal(thoughts.between), blanks, body);
   // where the prompt has opened them, models at times do it once more
@@ -77,7 +80,7 @@ function withThoughts(plan: ChatPlan, rules: CallRules, { thoughts, thinking, bo
   return alternatives(body, sequence(begin, thinking, after));
 }
 
-function answerBody(plan: ChatPlan, rules: CallRules, content?: Grammar): Expression {
+function answerBody(plan: AnswerForm, rules: CallRules, content?: Grammar): Expression {
   const { calls: written } = plan;
   const calls = written && rules.rule("calls", sequence(blanks, rules.calls(written.calls)));
   if (calls && plan.grammar?.isRequired) return calls;
@@ -86,7 +89,7 @@ function answerBody(plan: ChatPlan, rules: CallRules, content?: Grammar): Expres
 }
 
 /** Free text, and calls that are held from their trigger on. What a parser could read as other calls is no text. */
-function freeBody(plan: ChatPlan, rules: CallRules, calls: Expression): Expression {
+function freeBody(plan: AnswerForm, rules: CallRules, calls: Expression): Expression {
   const isHarmony = plan.format!.name === "harmony";
   const begins = isHarmony ? ["to=functions."] : plan.format!.begins;
   const thoughts = thoughtMarks(plan);
@@ -97,7 +100,7 @@ function freeBody(plan: ChatPlan, rules: CallRules, calls: Expression): Expressi
   return alternatives(rules.freeBut(start, excluded), calls);
 }
 
-function contentBody(plan: ChatPlan, rules: CallRules, content: Grammar): Expression {
+function contentBody(plan: AnswerForm, rules: CallRules, content: Grammar): Expression {
   const text = embed(content, rules.rules);
   if (plan.format?.name !== "harmony") return text;
   return sequence(rules.literal("<|channel|>final<|message|>"), text);

@@ -1,15 +1,14 @@
 import { known, numberRules, requireNumbers } from "../../../base/index.ts";
 import type { Tokenizer } from "../../../tokenizers/index.ts";
 import type { Grammar } from "../../grammar/grammar.ts";
-import { type MarkedVocabulary, markedVocabulary, otherBytes } from "../../grammar/marked-vocabulary.ts";
+import { type MarkedVocabulary, markedVocabulary } from "../../grammar/marked-vocabulary.ts";
 import { type ConstraintMaker, grammarConstraint } from "../../grammar/pick-constraint.ts";
 import { TokenGrammar } from "../../grammar/token-grammar.ts";
 import type { ChatPlan } from "../plan.ts";
 import { AnswerConstraint, ThoughtLimit } from "./answer-constraint.ts";
 import { answerGrammar, thoughtGrammars } from "./answer-grammar.ts";
-import type { AnswerMarks } from "./call-rules.ts";
 import { grammarKey } from "./grammar-key.ts";
-import { knownMarks, markTexts, thoughtMarks } from "./thought-marks.ts";
+import { answerMarks, knownMarks, markTexts, thoughtMarks } from "./thought-marks.ts";
 
 /** What an answer to a chat is held to. */
 export interface ChatConstraintOptions {
@@ -65,18 +64,6 @@ function cacheOf(tokenizer: Tokenizer, plan: ChatPlan): AnswerCache {
   return cache;
 }
 
-/** The marks that mean something in the answers of a plan, and those that do not. */
-function marksOf(plan: ChatPlan, { bytes, addsBlanks }: MarkedVocabulary): AnswerMarks {
-  const texts = markTexts(plan);
-  const all = [...bytes];
-  return {
-    bytes: new Map(all.filter(([text]) => texts.includes(text))),
-    others: [otherBytes, ...all.filter(([text]) => !texts.includes(text)).map(([, mark]) => mark)],
-    ends: plan.endTokens,
-    addsBlanks,
-  };
-}
-
 /**
  * Holds answers to what a plan and a response format ask: calls that are required, calls of strict tools once they
  * begin, content, and thoughts that end. What is worked out is kept for further answers and requests.
@@ -107,7 +94,7 @@ export function chatConstraint(options: ChatConstraintOptions): ConstraintMaker 
   const asked = [plan.isReasoningOpen, plan.reasoning, plan.grammar?.isRequired, content && cache.numberOf(content)];
   const calls = plan.calls && grammarKey(plan.calls.calls);
   const key = JSON.stringify([asked, plan.endTokens, plan.keptTokens, plan.format?.name, calls]);
-  const { grammar, thinking } = cache.once(key, () => answerGrammar(plan, marksOf(plan, marked), content));
+  const { grammar, thinking } = cache.once(key, () => answerGrammar(plan, answerMarks(plan, marked), content));
   return (endTokens) => {
     const tokens = cache.once(`${key} ${endTokens}`, () => tokenGrammar(grammar, marked, endTokens));
     return new AnswerConstraint(tokens, thinking, thinkingBudget);
@@ -123,7 +110,7 @@ function thoughtLimit({ plan, tokenizer }: ChatConstraintOptions, budget: number
   const cache = cacheOf(tokenizer, plan);
   const { marked } = cache;
   const key = JSON.stringify(["thoughts", plan.reasoning, plan.format?.name, plan.endTokens, plan.keptTokens]);
-  const grammars = cache.once(key, () => thoughtGrammars(plan, marksOf(plan, marked)))!;
+  const grammars = cache.once(key, () => thoughtGrammars(plan, answerMarks(plan, marked)))!;
   return (endTokens) => {
     const tokens = cache.once(`${key} ${endTokens}`, () => ({
       begin: tokenGrammar(grammars.begin, marked, endTokens),

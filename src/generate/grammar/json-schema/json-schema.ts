@@ -1,5 +1,5 @@
 import { known, OptionError } from "../../../base/index.ts";
-import { Grammar } from "../grammar.ts";
+import { type Grammar, grammarOfRules } from "../grammar.ts";
 import { Languages } from "../languages.ts";
 import { SchemaDocument } from "./document.ts";
 import { SchemaReader } from "./reader.ts";
@@ -43,5 +43,5 @@ export function jsonSchemaGrammar(schema: unknown, options: JsonSchemaOptions = 
   const document = new SchemaDocument(schema);
   const writer = new SchemaWriter(new SchemaReader(document, languages), layout);
   const root = writer.write([{ node: document.root, isNegated: false }]);
-  return new Grammar(writer.rules, root, "JSON Schema", languages);
+  return grammarOfRules(writer.rules, root, "JSON Schema", languages);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { alternatives, type Expression, sequence, text } from "../expression.ts";
-import { Grammar, type Rule } from "../grammar.ts";
+import { type Grammar, grammarOfRules, type Rule } from "../grammar.ts";
 import { Languages } from "../languages.ts";
 import { matchesGrammar } from "../pushdown.ts";
 import { SchemaRules } from "./schema-rules.ts";
@@ -10,7 +10,7 @@ function grammarOf(write: (schemas: SchemaRules) => Expression[]): Grammar {
   const languages = new Languages();
   const options = write(new SchemaRules(rules, languages, "spaced"));
   rules.push({ name: "all", body: alternatives(...options.map((option, i) => sequence(text(`${i}:`), option))) });
-  return new Grammar(rules, rules.length - 1, "test", languages);
+  return grammarOfRules(rules, rules.length - 1, "test", languages);
 }
 
 test("references stay in the schema that they stand in", () => {

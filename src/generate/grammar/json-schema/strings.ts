@@ -36,21 +36,22 @@ export class CountedString implements MeasuredAutomaton {
   readonly start = START;
   readonly hasCalls = false;
   readonly numStates: number;
-  private readonly min: number;
-  private readonly max: number;
-  private readonly unit: Dfa;
+  readonly min: number;
+  readonly max: number;
+  readonly unit: Dfa;
   /** Fewest bytes to the end of a character, by the state in it; from its start, of a whole one. */
   private readonly bytesWithin: ArrayLike<number>;
 
   /**
    * @param max may be infinite
    * @param unit the automaton of `jsonCharacter`
+   * @param distances in it. @default worked out
    */
-  constructor(min: number, max: number, unit: Dfa) {
+  constructor(min: number, max: number, unit: Dfa, distances: ArrayLike<number> = distancesOf([unit])[0]!) {
     this.min = min;
     this.max = max;
     this.unit = unit;
-    this.bytesWithin = distancesOf([unit])[0]!;
+    this.bytesWithin = distances;
     this.numStates = OUTSIDE + (this.most + 1) * this.unit.numStates;
   }
 

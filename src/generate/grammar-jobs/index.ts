@@ -1,0 +1,11 @@
+/** Grammars that are made in another thread than the one that writes texts: tasks as data, and what comes of them. */
+export { type JobAnswer, type JobMessage, jobResult, vocabularyMessages } from "./jobs.ts";
+export {
+  AnswerGrammars,
+  type AskedAnswer,
+  type GrammarTask,
+  grammarTask,
+  type PackedTask,
+  taskKey,
+  taskMarks,
+} from "./tasks.ts";

@@ -1,0 +1,127 @@
+import { DataError, type ErrorParts, KindlingError, OptionError } from "../../base/index.ts";
+import { answerGrammar, thoughtGrammars } from "../chat/constraints/answer-grammar.ts";
+import { answerMarks } from "../chat/constraints/thought-marks.ts";
+import type { CodePoints } from "../grammar/code-points.ts";
+import { compileGrammar } from "../grammar/compile-grammar.ts";
+import type { Grammar } from "../grammar/grammar.ts";
+import { markedBytes, type TokenMarks, type VocabularySource } from "../grammar/marked-vocabulary.ts";
+import { buffersOf, packGrammar } from "../grammar/packed-grammar.ts";
+import { writableGrammar } from "../grammar/token-grammar.ts";
+import { type VocabularyTables, vocabularyTables } from "../grammar/vocabulary.ts";
+import type { GrammarTask, PackedTask } from "./tasks.ts";
+
+/** Grammars that are to be made for a vocabulary. */
+export interface GrammarJob {
+  task: GrammarTask;
+  marks: TokenMarks;
+  /** Those that the vocabulary can write; undefined for all. */
+  characters: CodePoints | undefined;
+  /** The most bytes of its short tokens. */
+  alikeBytes: number;
+}
+
+/** A vocabulary that is to be laid out. Its tokens come before it, in pieces: they are a MiB and more. */
+export interface VocabularyJob {
+  source: VocabularySource;
+}
+
+/** A piece of the tokens of tokenizer.json's model, with the id of each. */
+export interface TokenPiece {
+  tokens: readonly string[];
+  ids: Int32Array;
+}
+
+export type JobMessage = GrammarJob | VocabularyJob | TokenPiece;
+
+/** Tokens of a piece: to hand over more at once would hold up others for milliseconds. */
+const TOKENS_OF_A_PIECE = 4096;
+
+/** The messages of a vocabulary: its tokens in pieces, then the job. */
+export function* vocabularyMessages({ json, specialIds, marks }: VocabularySource): Generator<JobMessage, void, void> {
+  const { added_tokens, decoder } = json;
+  const { vocab, unk_id, unk_token } = json.model as Readonly<Record<string, unknown>>;
+  const isList = Array.isArray(vocab); // of tokens with their scores
+  const names = isList ? vocab : Object.keys(vocab as object);
+  for (let from = 0; from < names.length; from += TOKENS_OF_A_PIECE) {
+    const piece = names.slice(from, from + TOKENS_OF_A_PIECE);
+    const tokens = isList ? piece.map((entry) => String(entry[0])) : piece;
+    const idOf = (token: string, i: number) => (isList ? from + i : (vocab as Record<string, number>)[token]);
+    yield { tokens, ids: Int32Array.from(tokens, idOf) };
+  }
+  const model = { unk_id, unk_token, vocab: isList ? [] : {} };
+  yield { source: { json: { added_tokens, decoder, model }, specialIds, marks } };
+}
+
+/** What comes of a job: it, what is refused and why, or another failure. Errors keep no classes between threads. */
+export type JobAnswer<T> =
+  | { result: T }
+  | { refusal: Omit<ErrorParts, "cause">; isOfData: boolean }
+  | { failure: string };
+
+/** @throws the KindlingError that a job has ended with, or an Error */
+export function jobResult<T>(answer: JobAnswer<T>): T {
+  if ("result" in answer) return answer.result;
+  if ("failure" in answer) throw new Error(answer.failure);
+  throw answer.isOfData ? new DataError(answer.refusal) : new OptionError(answer.refusal);
+}
+
+/** Does the work of a thread. */
+export class JobRunner {
+  private tokens: [string, number][] = [];
+
+  /** The answer to a message, and what of it goes over to the other thread; a piece of tokens has none. */
+  run(message: JobMessage): { answer: JobAnswer<unknown>; transfer: ArrayBuffer[] } | undefined {
+    if ("tokens" in message) {
+      for (const [i, token] of message.tokens.entries()) this.tokens.push([token, message.ids[i]]);
+      return undefined;
+    }
+    try {
+      const { result, transfer } = "task" in message ? packedTask(message) : this.vocabulary(message);
+      return { answer: { result }, transfer };
+    } catch (error) {
+      return { answer: refusalOf(error), transfer: [] };
+    }
+  }
+
+  private vocabulary({ source }: VocabularyJob): { result: VocabularyTables; transfer: ArrayBuffer[] } {
+    const { model } = source.json as { model: object & { vocab: object } };
+    const vocab = Array.isArray(model.vocab) ? this.tokens : Object.fromEntries(this.tokens);
+    this.tokens = [];
+    const result = vocabularyTables(markedBytes({ ...source, json: { ...source.json, model: { ...model, vocab } } }));
+    const { bytes, offsets, isText, tries } = result;
+    const arrays = [
+      bytes,
+      offsets,
+      isText,
+      ...tries.flatMap(({ byte, depth, end, token }) => [byte, depth, end, token]),
+    ];
+    return { result, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
+  }
+}
+
+function packedTask({ task, marks, characters, alikeBytes }: GrammarJob): {
+  result: PackedTask;
+  transfer: ArrayBuffer[];
+} {
+  const { grammars, thinking } = grammarsOf(task, marks);
+  const packed = grammars.map((grammar) => packGrammar(writableGrammar(grammar, characters), alikeBytes));
+  return { result: { grammars: packed, thinking }, transfer: packed.flatMap(buffersOf) };
+}
+
+function grammarsOf(task: GrammarTask, marks: TokenMarks): { grammars: Grammar[]; thinking?: number } {
+  if (task.kind === "content") return { grammars: [compileGrammar(JSON.parse(task.content))] };
+  const ofAnswer = answerMarks(task.form, marks);
+  if (task.kind === "thoughts") {
+    const { begin, thinking } = thoughtGrammars(task.form, ofAnswer)!;
+    return { grammars: [begin, thinking] };
+  }
+  const content = task.content === undefined ? undefined : compileGrammar(JSON.parse(task.content));
+  const { grammar, thinking } = answerGrammar(task.form, ofAnswer, content);
+  return { grammars: [grammar], thinking };
+}
+
+function refusalOf(error: unknown): JobAnswer<never> {
+  if (!(error instanceof KindlingError)) return { failure: error instanceof Error ? error.message : String(error) };
+  const { where, expected, received, fix } = error;
+  return { refusal: { where, expected, received, fix }, isOfData: error instanceof DataError };
+}
