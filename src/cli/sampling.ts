@@ -31,9 +31,10 @@ export function withModel(command: Command): Command {
       integer,
     )
     .addOption(
-      choice("--cache-dtype <dtype>", "what keys and values are kept in; f16 takes half the memory", [
+      choice("--cache-dtype <dtype>", "what keys and values are kept in; f16 takes half the memory, int8 a quarter", [
         "f32",
         "f16",
+        "int8",
       ]).default("f32"),
     )
     .option(
@@ -51,7 +52,7 @@ export function withModel(command: Command): Command {
 export interface ModelFlags {
   runs: string;
   context?: number;
-  cacheDtype?: "f32" | "f16";
+  cacheDtype?: "f32" | "f16" | "int8";
   promptLookup?: number;
   assistant?: string;
   mmap?: boolean;

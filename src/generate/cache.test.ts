@@ -11,13 +11,15 @@ import {
   type ImageTextModel,
   type Seq2SeqLM,
 } from "../models/index.ts";
-import { randomKey } from "../tensor/index.ts";
+import { Device } from "../runtime/index.ts";
+import { defaultDevice, randomKey, setDefaultDevice } from "../tensor/index.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import {
   type GenerateOptions,
   Generator,
   type GeneratorOptions,
   ImageTextGenerator,
+  SearchGenerator,
   Seq2SeqGenerator,
 } from "./index.ts";
 
@@ -37,6 +39,19 @@ async function textOf(model: CausalLM, options: GeneratorOptions) {
   const ids = await collect(generator.generate(PROMPT, { maxNewTokens: 30, temperature: 0, stopTokens: [], onLogits }));
   generator.dispose();
   return { ids, logits };
+}
+
+type Text = Awaited<ReturnType<typeof textOf>>;
+
+/** Logits that differ by less than this part of the largest, up to where a near tie was decided otherwise. */
+function expectNear(rounded: Text, exact: Text, part: number): void {
+  const other = rounded.ids.findIndex((id, i) => id !== exact.ids[i]);
+  const compared = other < 0 ? rounded.ids.length : other + 1;
+  for (let i = 0; i < compared; i++) {
+    const scale = Math.max(...exact.logits[i].map(Math.abs));
+    for (const [j, value] of rounded.logits[i].entries())
+      expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(part * scale);
+  }
 }
 
 /** Plain attention, windows, capped scores, latent keys, and rotations that change with the length. */
@@ -62,15 +77,16 @@ describe.each(kinds)("%s", (name) => {
 
   test.runIf(["llama", "mistral", "gemma2"].includes(name))("a cache in f16 gives nearly the same logits", async () => {
     const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
-    const exact = await textOf(model, {});
-    const half = await textOf(model, { cacheDtype: "f16", initialRoom: 4 });
-    const same = half.ids.findIndex((id, i) => id !== exact.ids[i]);
-    const compared = same < 0 ? half.ids.length : same + 1; // up to where a near tie was decided otherwise
-    for (let i = 0; i < compared; i++) {
-      const scale = Math.max(...exact.logits[i].map(Math.abs));
-      for (const [j, value] of half.logits[i].entries())
-        expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(0.01 * scale);
-    }
+    expectNear(await textOf(model, { cacheDtype: "f16", initialRoom: 4 }), await textOf(model, {}), 0.01);
+    model.dispose();
+  });
+
+  test("a cache in 8 bits gives nearly the same logits, whatever its room and the pieces of a prompt", async () => {
+    const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
+    const whole = await textOf(model, { cacheDtype: "int8", initialRoom: 64 });
+    // half a step is 1.2 % of what a channel reaches, in keys and in values of each layer
+    expectNear(whole, await textOf(model, {}), 0.2);
+    expect((await textOf(model, { cacheDtype: "int8", initialRoom: 2, prefillTokens: 3 })).ids).toEqual(whole.ids);
     model.dispose();
   });
 });
@@ -171,6 +187,64 @@ describe("one model", () => {
     await load(original);
   });
 
+  test("the steps of a cache in 8 bits are measured anew when weights or layers change", async () => {
+    const other = new GPT2LMHeadModel(config, randomKey(8));
+    const changed = new GPT2LMHeadModel(config, randomKey(3));
+    const options = { cacheDtype: "int8" } as const;
+    const expected = (await textOf(other, options)).logits;
+    const inBytes = new Generator(changed, options);
+    const logitsOf = async () => {
+      const logits: number[][] = [];
+      await greedy(
+        PROMPT,
+        { maxNewTokens: 30, stopTokens: [], onLogits: (values) => logits.push([...values]) },
+        inBytes,
+      );
+      return logits;
+    };
+    await logitsOf();
+    const weights = other.namedParameters();
+    for (const [key, parameter] of changed.namedParameters())
+      parameter.set(await (weights.get(key) as typeof parameter).read());
+    expect(await logitsOf()).toEqual(expected);
+    const third = new GPT2LMHeadModel(config, randomKey(9));
+    Object.assign(changed, { transformer: third.transformer });
+    expect(await logitsOf()).toEqual((await textOf(third, options)).logits);
+    inBytes.dispose();
+  });
+
+  test("scores and searches keep 8 bits too", async () => {
+    const inBytes = new Generator(model, { cacheDtype: "int8" });
+    const [exact, rounded] = [await generator.score(PROMPT), await inBytes.score(PROMPT)];
+    expect(rounded).not.toEqual(exact);
+    for (const [i, { logprob }] of rounded.slice(1).entries())
+      expect(Math.abs(logprob - exact[i + 1].logprob)).toBeLessThan(0.25);
+    const beams = { numBeams: 3, maxNewTokens: 5, temperature: 0 };
+    const searches = new SearchGenerator(model, { cacheDtype: "int8" });
+    expect(await greedy(PROMPT, beams, inBytes)).toEqual(await collect(searches.generate(PROMPT, beams)));
+    searches.dispose();
+    inBytes.dispose();
+  });
+
+  test("8 bits are refused on other devices, and of models with an encoder", async () => {
+    const device = new Device();
+    Object.defineProperty(device, "picked", { value: Promise.resolve({ type: "webgpu", refused: [] }) });
+    const first = defaultDevice();
+    setDefaultDevice(device);
+    const elsewhere = new Generator(model, { cacheDtype: "int8" });
+    await expect(greedy(PROMPT, {}, elsewhere)).rejects.toThrow(/cacheDtype: expected int8 on the CPU.*int8 on webgpu/);
+    await expect(elsewhere.score(PROMPT)).rejects.toThrow(/int8 on webgpu/);
+    elsewhere.dispose();
+    setDefaultDevice(first);
+    await device.close();
+    const { folder } = await readGoldenModel("t5");
+    const seq2seq = (await fromPretrained(folder)) as Seq2SeqLM;
+    expect(() => new Seq2SeqGenerator(seq2seq, { cacheDtype: "int8" as never })).toThrow(
+      /cacheDtype: expected f32 or f16; received int8/,
+    );
+    seq2seq.dispose();
+  });
+
   test("who gives up while waiting costs nothing, and those behind it come on", async () => {
     const reader = generator.generate([1, 2, 3], { maxNewTokens: 20 });
     await reader.next();
@@ -202,7 +276,7 @@ describe("one model", () => {
 
   test("wrong settings are errors", () => {
     expect(() => new Generator(model, { cacheDtype: "f8" as never })).toThrow(
-      /cacheDtype: expected f32 or f16; received f8/,
+      /cacheDtype: expected f32 or f16 or int8; received f8/,
     );
     expect(() => new Generator(model, { contextLenght: 3 } as never)).toThrow(/did you mean "contextLength"/);
     expect(() => new Generator(model, { initialRoom: 0 })).toThrow(/initialRoom/);

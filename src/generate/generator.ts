@@ -3,6 +3,7 @@ import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
 import { GeneratorAdapters } from "./adapters.ts";
 import type { BeamText } from "./beams/index.ts";
+import { type CacheScales, scalesOf } from "./cache-scales.ts";
 import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
@@ -112,6 +113,8 @@ export class Generator {
   readonly adapters: GeneratorAdapters;
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
+  /** Of a cache in int8. */
+  private readonly scales: CacheScales | undefined;
   private readonly scorer: PromptScorer;
   private readonly searches: SearchGenerator;
 
@@ -154,10 +157,12 @@ export class Generator {
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
     this.adapters = new GeneratorAdapters(model, counts.maxAdapters, counts.maxAdapterRank);
     const { pool: adapters } = this.adapters;
-    const cache = { ...counts, adapters, contextLength, cacheDtype, initialRoom };
-    this.scorer = new PromptScorer(model, { ...counts, cacheDtype, initialRoom, maxLength: contextLength });
+    this.scales = scalesOf(model, cacheDtype);
+    const { scales } = this;
+    const cache = { ...counts, adapters, contextLength, cacheDtype, initialRoom, scales };
+    this.scorer = new PromptScorer(model, { ...counts, cacheDtype, initialRoom, scales, maxLength: contextLength });
     const { prefillTokens } = counts;
-    this.searches = new SearchGenerator(model, { contextLength, prefillTokens, cacheDtype, initialRoom });
+    this.searches = new SearchGenerator(model, { contextLength, prefillTokens, cacheDtype, initialRoom }, scales);
     this.engine = new Engine({
       ...counts,
       limits: this.limits,
@@ -293,7 +298,10 @@ export class Generator {
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.engine.dispose();
-    void this.engine.idle().then(() => this.adapters.pool?.dispose());
+    void this.engine.idle().then(() => {
+      this.adapters.pool?.dispose();
+      this.scales?.dispose();
+    });
     this.scorer.dispose();
     this.searches.dispose();
   }

@@ -17,7 +17,7 @@ export interface ScoreOptions {
 }
 
 /** Sizes of a `PromptScorer`. */
-export interface PromptScorerOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom" | "maxLength"> {
+export interface PromptScorerOptions extends Omit<DeviceCacheOptions, "rows"> {
   /** Most tokens that are run at once. */
   prefillTokens: number;
 }
@@ -83,6 +83,7 @@ export class PromptScorer {
   private async run(ids: readonly number[], topCount: number, signal?: AbortSignal): Promise<TokenLogprobs[]> {
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
     const { prefillTokens, ...sizes } = this.options;
+    await sizes.scales?.update();
     this.cache ??= new DeviceCache(this.model.cacheShape, sizes);
     const atOnce = Math.max(1, Math.min(prefillTokens, Math.floor(MAX_LOGITS / this.model.config.vocabSize)));
     // the first piece of a text beyond the limit reaches beyond it too

@@ -1,8 +1,9 @@
 import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { type BeamText, searchBeams, searchContrastive } from "./beams/index.ts";
+import { type CacheScales, scalesOf } from "./cache-scales.ts";
 import { ContextLengthError } from "./context-length.ts";
-import type { DeviceCacheOptions } from "./device-cache.ts";
+import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
 import type { FinishReason } from "./finish-reason.ts";
 import { ModelStructure } from "./model-structure.ts";
 import { rowOptionNames } from "./pick-option-names.ts";
@@ -39,10 +40,15 @@ export class SearchGenerator {
   private readonly options: Required<Pick<SearchGeneratorOptions, "prefillTokens">> & SearchGeneratorOptions;
   private readonly structure: ModelStructure;
   private readonly turns = new Turns();
+  private readonly scales: CacheScales | undefined;
+  private readonly ownsScales: boolean;
   private rows: SearchRows | undefined;
 
-  /** @throws OptionError for a context longer than the model's, and for unknown options */
-  constructor(model: CausalLM, options: SearchGeneratorOptions = {}) {
+  /**
+   * @param scales those of another generator of the same model, of a cache in int8. @default its own
+   * @throws OptionError for a context longer than the model's, and for unknown options
+   */
+  constructor(model: CausalLM, options: SearchGeneratorOptions = {}, scales?: CacheScales) {
     checkOptions("SearchGenerator", options, ["contextLength", "prefillTokens", "cacheDtype", "initialRoom"]);
     const { maxPositionEmbeddings } = model.config;
     const { contextLength = maxPositionEmbeddings, prefillTokens = 512 } = options;
@@ -62,6 +68,8 @@ export class SearchGenerator {
     this.model = model;
     this.contextLength = contextLength;
     this.options = { ...options, prefillTokens };
+    this.scales = scales ?? scalesOf(model, requireCacheOptions(options).cacheDtype);
+    this.ownsScales = scales === undefined;
     this.structure = new ModelStructure(model);
   }
 
@@ -113,10 +121,10 @@ export class SearchGenerator {
 
   /** Rows of the model as it is now: parts of it may have been exchanged. */
   private currentRows(): SearchRows {
-    if (this.structure.hasChanged()) this.dispose();
-    const { contextLength: maxLength, options } = this;
+    if (this.structure.hasChanged()) this.disposeRows();
+    const { contextLength: maxLength, options, scales } = this;
     const { prefillTokens, cacheDtype, initialRoom } = options;
-    this.rows ??= new SearchRows(this.model, { maxLength, prefillTokens, cacheDtype, initialRoom });
+    this.rows ??= new SearchRows(this.model, { maxLength, prefillTokens, cacheDtype, initialRoom, scales });
     return this.rows;
   }
 
@@ -148,6 +156,11 @@ export class SearchGenerator {
 
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
+    this.disposeRows();
+    if (this.ownsScales) this.scales?.dispose();
+  }
+
+  private disposeRows(): void {
     this.rows?.dispose();
     this.rows = undefined;
   }

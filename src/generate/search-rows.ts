@@ -126,7 +126,8 @@ export class SearchRows {
   }
 
   private async begin(start: readonly number[], rows: number, hasStates: boolean, signal: AbortSignal | undefined) {
-    const { prefillTokens } = this.options;
+    const { prefillTokens, scales } = this.options;
+    await scales?.update();
     const hidden: Float32Array[] = [];
     let logits: Float32Array = new Float32Array();
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;

@@ -41,8 +41,13 @@ export interface Seq2SeqBatchSource extends Omit<Seq2SeqGenerateOptions, "signal
   source: Seq2SeqSource | EncodedSource;
 }
 
+/** What keys and values can be kept in: there is no measure of channels of decoders that look at a source. */
+const cacheDtypes = ["f32", "f16"] as const;
+
 /** Sizes of a generator: they decide its memory. */
-export interface Seq2SeqGeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
+export interface Seq2SeqGeneratorOptions extends Pick<DeviceCacheOptions, "initialRoom"> {
+  /** As of a `Generator`, but for int8. @default "f32" */
+  cacheDtype?: (typeof cacheDtypes)[number];
   /**
    * Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the
    * model can write
@@ -88,7 +93,7 @@ export class Seq2SeqGenerator {
     requireNumbers("Seq2SeqGenerator", { maxSequences }, { maxSequences: numberRules.positiveInteger });
     this.model = model;
     this.maxLength = Math.min(maxLength, model.cacheShape.maxLength ?? maxLength);
-    this.cacheOptions = { ...requireCacheOptions(options), maxLength: this.maxLength };
+    this.cacheOptions = { ...requireCacheOptions(options, cacheDtypes), maxLength: this.maxLength };
     this.structure = new ModelStructure(model);
     this.encode = new ModelFunction(model, (inputs) => model.crossKeysAndValues(model.encode(inputs)));
     const sizes = { ...this.cacheOptions, maxSequences };

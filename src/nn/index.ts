@@ -37,6 +37,7 @@ export {
   type GrowingPositions,
   type KeyValueCache,
   type LayerCache,
+  type LayerScales,
   type LayerState,
   layerOfCache,
   RoomCache,

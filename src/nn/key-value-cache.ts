@@ -5,7 +5,9 @@ import {
   arange,
   cachedAttention,
   cast,
+  clip,
   concat,
+  div,
   equal,
   flip,
   greater,
@@ -16,6 +18,7 @@ import {
   mul,
   pad,
   reshape,
+  round,
   scaledDotProductAttention,
   slice,
   sub,
@@ -23,8 +26,17 @@ import {
 } from "../tensor/index.ts";
 import { headWidth, mergeHeads, splitHeads } from "./heads.ts";
 
-/** What keys and values are kept in: f16 halves the memory of a cache, and keeps 11 bits of each number. */
-export type CacheDType = "f32" | "f16";
+/**
+ * What keys and values are kept in: f16 halves the memory of a cache, and keeps 11 bits of each number; i8 takes a
+ * quarter, and keeps whole steps, of a size that each channel has.
+ */
+export type CacheDType = "f32" | "f16" | "i8";
+
+/** What a step of each channel of a layer's keys and values in i8 stands for, above 0: [1, K, 1, Dh]. */
+export interface LayerScales {
+  k: Tensor<"f32">;
+  v: Tensor<"f32">;
+}
 
 /** How much room a model's keys and values need. */
 export interface CacheShape {
@@ -95,6 +107,8 @@ export interface LayerState {
   k: Tensor<CacheDType>;
   /** Values, of the same shape. */
   v: Tensor<CacheDType>;
+  /** Of those in i8. @default none in i8 */
+  scales?: LayerScales;
 }
 
 /** Width of a head in a cache with room: the kernel takes multiples of 8; what is added is 0. */
@@ -150,15 +164,16 @@ export class RoomCache implements KeyValueCache {
     v: Tensor<"f32">,
     { numHeads, numKeyHeads, scale, slidingWindow }: CachedAttentionSettings,
   ): Tensor<"f32"> {
-    const state = this.layers[layer];
+    const { scales, ...state } = this.layers[layer];
     const headDim = headWidth(q, numHeads);
     const width = state.k.size(3);
-    // the kernel has one dtype for all
-    const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), state.k.dtype));
-    const past = { ...state, lengths: this.lengths, total: this.total };
+    // the kernel has one dtype for all, but for a cache in i8
+    const dtype = state.k.dtype === "f16" ? "f16" : "f32";
+    const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), dtype));
+    const past = { ...state, scales, lengths: this.lengths, total: this.total };
     const options = { numHeads, numKeyHeads, scale, slidingWindow };
-    const { output, ...next } = cachedAttention(widerQ, widerK, widerV, past, options);
-    this.layers[layer] = next;
+    const { output, ...next } = cachedAttention<"f32" | "f16", CacheDType>(widerQ, widerK, widerV, past, options);
+    this.layers[layer] = { ...next, scales };
     return resizeHeads(cast(output, "f32"), width, headDim);
   }
 
@@ -181,12 +196,15 @@ export class RoomCache implements KeyValueCache {
     const isPlace = equal(reshape(positions, [batch, length, 1]), places); // [B, T, S]
     const oneHot = reshape(cast(isPlace, "f32"), [batch, 1, length, room]);
     const kept = reshape(sub(1, max(oneHot, { axes: 2 })), [batch, 1, room, 1]);
-    const put = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
+    const put = (old: Tensor<CacheDType>, added: Tensor<"f32">, scale: Tensor<"f32"> | undefined) => {
       const byHead = splitHeads(added, settings.numKeyHeads);
       const fresh = resizeLast(matmul(oneHot, byHead, { transposeA: true }), old.size(3));
+      // steps that are there become the same steps again
+      if (scale) return stepsOf(add(mul(widened(old, scale), kept), fresh), scale);
       return add(mul(old, cast(kept, old.dtype)), cast(fresh, old.dtype)) as Tensor<CacheDType>;
     };
-    const next = { k: put(state.k, k), v: put(state.v, v) };
+    const { scales } = state;
+    const next = { k: put(state.k, k, scales?.k), v: put(state.v, v, scales?.v), scales };
     this.layers[layer] = next;
     const at = reshape(positions, [batch, 1, length, 1]);
     const isSeen = lessEqual(places, at); // [B, 1, T, S]
@@ -254,15 +272,25 @@ export class GrowingCache implements KeyValueCache {
 /** Attention of queries [B, T, H * Dh], at [B, 1, T, 1], to the keys at `places` of which `isSeen`: [B, T, H * Dh]. */
 function attendToKeys(
   q: Tensor<"f32">,
-  { k, v }: LayerState,
+  { k, v, scales }: LayerState,
   { numHeads, scale, bias, softCap, slidingWindow }: CachedAttentionSettings,
   { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
 ): Tensor<"f32"> {
   const width = headWidth(q, numHeads);
-  const [keys, values] = [k, v].map((x) => resizeLast(cast(x, "f32"), width));
+  const [keys, values] = [widened(k, scales?.k), widened(v, scales?.v)].map((x) => resizeLast(x, width));
   const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
   return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, { scale, bias, softCap, mask }));
 }
+
+/** What the numbers of a cache stand for: those in i8 are steps of a scale. */
+function widened(x: Tensor<CacheDType>, scale: Tensor<"f32"> | undefined): Tensor<"f32"> {
+  const numbers = cast(x, "f32");
+  return scale ? mul(numbers, scale) : numbers;
+}
+
+/** The nearest whole steps, as the kernel rounds and cuts them. */
+const stepsOf = (x: Tensor<"f32">, scale: Tensor<"f32">): Tensor<"i8"> =>
+  cast(clip(round(div(x, scale)), { min: -128, max: 127 }), "i8");
 
 /** Heads widened by zeros, or cut to their width again: [B, T, H * from] -> [B, T, H * to]. */
 function resizeHeads<D extends CacheDType>(x: Tensor<D>, from: number, to: number): Tensor<D> {

@@ -57,14 +57,8 @@ export {
   trunc,
 } from "./arithmetic.ts";
 export { linearSumAssignment } from "./assignment.ts";
-export {
-  type AttentionOptions,
-  type CachedAttentionInputs,
-  type CachedAttentionOptions,
-  cachedAttention,
-  plainAttention,
-  scaledDotProductAttention,
-} from "./attention.ts";
+export { type AttentionOptions, plainAttention, scaledDotProductAttention } from "./attention.ts";
+export { type CachedAttentionInputs, type CachedAttentionOptions, cachedAttention } from "./cached-attention.ts";
 export { stopGradient } from "./control.ts";
 export { conv, convTranspose } from "./convolution.ts";
 export type { ConvOptions, ConvTransposeOptions } from "./convolution-window.ts";

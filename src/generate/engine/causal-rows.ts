@@ -23,10 +23,12 @@ export class CausalRows extends DecoderRows<CausalContext> {
   /** With which adapter they were read. */
   private adapter: PooledAdapter | undefined;
   private readonly adapters: AdapterPool | undefined;
+  private readonly scales: CausalRowsOptions["scales"];
   private readonly memory = new PromptMemory();
 
   constructor(model: CausalLM, { prefillTokens, adapters, ...options }: CausalRowsOptions) {
     super(causalDecoder(model, adapters), options);
+    this.scales = options.scales;
     this.model = model;
     this.adapters = adapters;
     this.prefillTokens = prefillTokens;
@@ -49,6 +51,7 @@ export class CausalRows extends DecoderRows<CausalContext> {
   protected async begin(sequence: Sequence, length: number, signal?: AbortSignal): Promise<Float32Array> {
     const { context, embedded, adapter } = sequence;
     signal?.throwIfAborted();
+    await this.scales?.update();
     this.requireSameWeights();
     const prompt = context.slice(0, length);
     const before = this.adapter === adapter ? this.ids : [];

@@ -14,7 +14,7 @@ import { SlotCache } from "./slot-cache.ts";
 import { SlotSteps } from "./slot-steps.ts";
 
 /** How much a `CausalSlots` keeps. */
-export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
+export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom" | "scales"> {
   device: Device;
   contextLength: number;
   /** Most texts at the same time. */
@@ -235,6 +235,7 @@ export class CausalSlots implements SequenceRunner {
   }
 
   async read(sequence: Sequence, count: number): Promise<Float32Array | undefined> {
+    await this.options.scales?.update();
     if (!this.begun.has(sequence)) {
       this.begun.add(sequence);
       await this.share(sequence);
@@ -298,6 +299,7 @@ export class CausalSlots implements SequenceRunner {
 
   async advance(sequences: readonly Sequence[]): Promise<Float32Array[]> {
     if (sequences.length === 1) return [(await this.read(sequences[0], 1)) as Float32Array];
+    await this.options.scales?.update();
     await this.bringTogether(sequences);
     const places = sequences.map(({ slot }) => slot as number);
     const [first, last] = [Math.min(...places), Math.max(...places)];

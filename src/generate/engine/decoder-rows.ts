@@ -6,7 +6,7 @@ import { type SequenceRunner, StaleContext } from "./runner.ts";
 import { commonSignal, type Sequence } from "./sequence.ts";
 
 /** Sizes of a `DecoderRows`. */
-export interface DecoderRowsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
+export interface DecoderRowsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom" | "scales"> {
   /** Most tokens of a text. */
   maxLength: number;
   /** Most texts at the same time. */

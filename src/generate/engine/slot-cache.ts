@@ -9,7 +9,7 @@ import {
   Variable,
   VariableRows,
 } from "../../tensor/index.ts";
-import { type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
+import { type ChannelScales, cacheNumbers, type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
 
 /** Sizes of a `SlotCache`. */
 export interface SlotCacheOptions extends Omit<DeviceCacheOptions, "rows"> {
@@ -57,14 +57,14 @@ export class SlotCache {
     this.device = options.device;
     this.initialRoom = Math.min(initialRoom, options.maxLength);
     const shape = [0, numKeyHeads, 0, cachedHeadDim(headDim)];
-    const variable = (name: string) =>
-      new Variable<CacheDType>({ name, dtype: cacheDtype, shape }, emptyOf(cacheDtype));
+    const { dtype, data } = cacheNumbers(cacheDtype, 0);
+    const variable = (name: string) => new Variable<CacheDType>({ name, dtype, shape }, data);
     this.layers = Array.from({ length: numLayers }, (_, i) => ({
       k: variable(`cache.${i}.k`),
       v: variable(`cache.${i}.v`),
     }));
-    this.one = new SlotWindow(this.layers, 1);
-    this.several = new SlotWindow(this.layers, "R");
+    this.one = new SlotWindow(this.layers, 1, options.scales);
+    this.several = new SlotWindow(this.layers, "R", options.scales);
   }
 
   private get variables(): Variable[] {
@@ -173,13 +173,15 @@ export class SlotWindow {
   private readonly layers: { k: VariableRows<CacheDType>; v: VariableRows<CacheDType> }[];
   private shown: { buffer: object; start: number; count: number } | undefined;
   private readonly first: Variable<CacheDType>;
+  private readonly scales: ChannelScales | undefined;
 
-  /** @param count number of slots, or a name where it differs */
-  constructor(layers: readonly LayerVariables[], count: number | string) {
+  /** @param count number of slots, or a name where it differs @param scales of a cache in int8 */
+  constructor(layers: readonly LayerVariables[], count: number | string, scales?: ChannelScales) {
     const rows = (of: Variable<CacheDType>) =>
       new VariableRows(of, { name: of.name, count, symbolicSizes: [null, "S", null] });
     this.layers = layers.map(({ k, v }) => ({ k: rows(k), v: rows(v) }));
     this.first = layers[0].k;
+    this.scales = scales;
   }
 
   show(start: number, count: number, device: Device): void {
@@ -196,7 +198,7 @@ export class SlotWindow {
   /** lengths: i32 [R] and total: i32 [1], see RoomCache */
   open(lengths: Tensor<"i32">, total: Tensor<"i32">): RoomCache {
     return new RoomCache(
-      this.layers.map(({ k, v }) => ({ k: k.value, v: v.value })),
+      this.layers.map(({ k, v }, i) => ({ k: k.value, v: v.value, scales: this.scales?.of(i) })),
       { lengths, total },
     );
   }
@@ -209,5 +211,3 @@ export class SlotWindow {
     });
   }
 }
-
-const emptyOf = (dtype: CacheDType) => (dtype === "f32" ? new Float32Array() : new Uint16Array());

@@ -62,7 +62,8 @@ async function expectAlike(model: CausalLM, options: GeneratorOptions, seed: num
   );
   const again = await write(together, prompts[0], counts[0]);
   together.dispose();
-  const alone = new Generator(model, { maxSequences: 1 });
+  const { cacheDtype } = options;
+  const alone = new Generator(model, { maxSequences: 1, cacheDtype });
   for (const [i, ids] of prompts.entries()) expect(texts[i]).toEqual(await write(alone, ids, counts[i]));
   expect(again).toEqual(texts[0]);
   alone.dispose();
@@ -74,6 +75,10 @@ const settings: [string, GeneratorOptions][] = [
   ["little room", { maxSequences: 8, cacheTokens: 512, initialRoom: 64 }],
   ["blocks for beginnings", { maxSequences: 3, prefixTokens: 512, prefillTokens: 20, sharedPrefillTokens: 7 }],
   ["few blocks", { maxSequences: 2, prefixTokens: 64, initialRoom: 8 }],
+  [
+    "little room in 8 bits",
+    { cacheDtype: "int8", maxSequences: 8, cacheTokens: 512, initialRoom: 64, prefixTokens: 128 },
+  ],
 ];
 
 describe.each(["long context", "llama", "gemma2", "phi3-longrope"])("%s", (name) => {
@@ -84,14 +89,18 @@ describe.each(["long context", "llama", "gemma2", "phi3-longrope"])("%s", (name)
   });
 });
 
-test("where memory is not shared, texts are the same", async () => {
-  const device = new Device({ binding: "onnxruntime-node" });
-  setDefaultDevice(device);
-  const model = await load("llama");
-  await expectAlike(model, { maxSequences: 4 }, 3, 7);
-  model.dispose();
-  await device.close();
-}, 60_000);
+test.each(["f32", "int8"] as const)(
+  "where memory is not shared, texts are the same: %s",
+  async (cacheDtype) => {
+    const device = new Device({ binding: "onnxruntime-node" });
+    setDefaultDevice(device);
+    const model = await load("llama");
+    await expectAlike(model, { maxSequences: 4, cacheDtype }, 3, 7);
+    model.dispose();
+    await device.close();
+  },
+  60_000,
+);
 
 test("what a text shares with one before is not read again: in its place, beside it, or in blocks", async () => {
   const model = longer();

@@ -254,11 +254,13 @@ export function scaledDotProductAttention<D extends FloatDType>(
 }
 
 /** The cache of a layer, and how far it is filled. */
-export interface AttentionCacheInputs<D extends FloatDType> {
+export interface AttentionCacheInputs<D extends FloatDType | "i8"> {
   /** Keys so far, with room for S positions: [B, K, S, Dh]. */
   k: Tensor<D>;
   /** Values so far: [B, K, S, Dh]. */
   v: Tensor<D>;
+  /** What a step of each channel of keys and values in i8 stands for, above 0: [1, K, 1, Dh]. @default none in i8 */
+  scales?: { k: Tensor<"f32">; v: Tensor<"f32"> };
   /** Positions filled after this step, minus 1, for each row. i32 [B] */
   lengths: Tensor<"i32">;
   /** The largest number of positions filled after this step. i32 [1] */
@@ -267,16 +269,17 @@ export interface AttentionCacheInputs<D extends FloatDType> {
 
 /**
  * Causal attention of new tokens over a cache. q: [B, T, H * Dh], k and v: [B, T, K * Dh] -> output [B, T, H * Dh], and
- * both updated caches [B, K, S, Dh].
+ * both updated caches [B, K, S, Dh], of the dtype of q, k and v, or in i8 with `scales`.
  */
-export function cachedAttention<D extends FloatDType>(
+export function cachedAttention<D extends FloatDType, C extends D | "i8" = D>(
   q: Tensor<D>,
   k: Tensor<D>,
   v: Tensor<D>,
-  cache: AttentionCacheInputs<D>,
+  cache: AttentionCacheInputs<C>,
   options: ops.CachedAttentionOptions,
-): { output: Tensor<D>; k: Tensor<D>; v: Tensor<D> } {
+): { output: Tensor<D>; k: Tensor<C>; v: Tensor<C> } {
   known("cachedAttention", options, { numHeads: true, numKeyHeads: true, scale: true, slidingWindow: true });
+  const { scales } = cache;
   const inputs = {
     q: q.ir,
     k: k.ir,
@@ -285,6 +288,7 @@ export function cachedAttention<D extends FloatDType>(
     pastV: cache.v.ir,
     lengths: cache.lengths.ir,
     total: cache.total.ir,
+    scales: scales && { k: scales.k.ir, v: scales.v.ir },
   };
   const [output, nextK, nextV] = ops.cachedAttention(inputs, options);
   return { output: new Tensor(output), k: new Tensor(nextK), v: new Tensor(nextV) };
