@@ -10,6 +10,7 @@ const { version } = createRequire(import.meta.url)("../../package.json") as { ve
 
 /** What serves a model. */
 export const engines = ["vllm", "ollama", "kindling"] as const;
+/** What serves the model: one of `engines`. */
 export type Engine = (typeof engines)[number];
 
 export interface EngineImage {

@@ -2,6 +2,7 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import { type Engine, engines } from "./images.ts";
 
+/** What files are written for. */
 export const targets = ["compose", "k8s"] as const;
 export type Target = (typeof targets)[number];
 
@@ -16,6 +17,7 @@ export type ModelSource =
     }
   | { kind: "file"; path: string; base: string };
 
+/** What is to be deployed, by which program, and how large. */
 export interface DeployOptions {
   engine: Engine;
   target: Target;

@@ -11,6 +11,7 @@ import { GIB, type Sizing, sizeDeployment } from "./sizing.ts";
 const DEFAULT_CONTEXT = 8192;
 const DEFAULT_CPUS = 4;
 
+/** A deployment that fits: what the files are written from. */
 export interface DeploymentPlan {
   options: DeployOptions;
   name: string;

@@ -31,6 +31,7 @@ export interface TokenPiece {
   ids: Int32Array;
 }
 
+/** What the thread of grammars is told. */
 export type JobMessage = GrammarJob | VocabularyJob | TokenPiece;
 
 /** Tokens of a piece: to hand over more at once would hold up others for milliseconds. */

@@ -2,6 +2,7 @@
 import ipaddr from "ipaddr.js";
 import { OptionError } from "../../base/index.ts";
 
+/** From where images of messages are fetched. */
 export interface ImageHostOptions {
   /**
    * Hosts that images of requests are fetched from: "images.example.org", ".example.org" for it and all below it, "*"
