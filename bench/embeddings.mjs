@@ -4,7 +4,7 @@
  * transformers.js in the same run, on two threads each; and of single sentences that many callers ask for at once.
  *   npm run bench -- embeddings [--smallest]
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { SentenceEncoder } from "../dist/pipelines/index.js";
 import { Device } from "../dist/runtime/index.js";
 import { setDefaultDevice } from "../dist/tensor/index.js";
+import { transformersJsFolder } from "./peer-packages.mjs";
 import { benchFolder, isSmallest, median, torchEnvironment, torchPython } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
@@ -31,14 +32,7 @@ function fetchAll() {
     const options = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", files, ...packages, ...helpers];
     execFileSync(torchPython(), options, { stdio: "inherit" });
   }
-  const folder = join(benchFolder, "peers", "transformers-js");
-  if (!existsSync(join(folder, "node_modules"))) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), "{}");
-    const options = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "@huggingface/transformers@4"];
-    if (spawnSync("npm", options, { cwd: folder, stdio: "inherit" }).status !== 0)
-      throw new Error("@huggingface/transformers could not be installed");
-  }
+  const folder = transformersJsFolder();
   const onnx = join(folder, "models", "minilm");
   if (!existsSync(join(onnx, "onnx", "model.onnx"))) {
     mkdirSync(join(onnx, "onnx"), { recursive: true });

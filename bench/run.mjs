@@ -16,6 +16,7 @@ const benchmarks = [
   "decode",
   "streams",
   "embeddings",
+  "transformers-js",
   "start",
   "overhead",
   "soak",
