@@ -7,17 +7,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { benchFolder, torchPython } from "./torch-python.mjs";
 
-const benchmarks = [
-  "compare",
-  "nanogpt",
-  "limits",
-  "passes",
-  "loading",
-  "decode",
-  "streams",
-  "start",
-  "overhead",
-];
+const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading", "decode", "streams", "start", "overhead"];
 /** By their names alone: their peers are large to fetch, or they take minutes. */
 const onRequest = ["embeddings", "transformers-js", "soak"];
 const name = process.argv.slice(2, 3).find((arg) => !arg.startsWith("--"));
