@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * `npm run bench -- [name] [options]`: runs one benchmark, or all but those on request. Each prints ratios against a peer in the same run.
+ * `npm run bench -- [name] [options]`: runs one benchmark, or all but those on request. Each prints ratios against a
+ * peer in the same run.
  * `--smallest` runs them once at the least size, to see that they work.
  */
 import { spawnSync } from "node:child_process";

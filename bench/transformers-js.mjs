@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A real model of 135 M parameters (SmolLM2-135M-Instruct), written as ONNX, by transformers.js; and the same weights by
- * Kindling: in f32 and in 8 bits, one text each, on two threads.
+ * A real model of 135 M parameters (SmolLM2-135M-Instruct), written as ONNX, by transformers.js; and the same weights
+ * by Kindling: in f32 and in 8 bits, one text each, on two threads.
  *   npm run bench -- transformers-js [--smallest]
  */
 import { execFileSync } from "node:child_process";

@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { withWriteErrors } from "../files/index.ts";
 import { formatLoadReport, type LatencyLimits, type LoadTestOptions, loadTest } from "../load-test/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
@@ -50,7 +50,7 @@ export function addBenchServe(bench: Command): void {
         "chat",
       ]).default("completions"),
     )
-    .option("--api-key <key>", "sent as a bearer token; in no report")
+    .addOption(new Option("--api-key <key>", "sent as a bearer token; in no report").env("KINDLING_API_KEY"))
     .option("--requests <n>", "requests that are counted (default: 100, or without end with --duration)", integer)
     .option("--rate <n>", "requests a second; inf sends them at once, or as --concurrency lets them", numberOrInfinity)
     .option(

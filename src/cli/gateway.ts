@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { openStore, readGatewayConfig, serveGateway, type UsageQuery, type UsageTotal } from "../gateway/index.ts";
+import { readKeyFile } from "../keys/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
@@ -69,13 +70,19 @@ async function gatewayCommand(path: string, { log = false, port, host, logFormat
 
 /** `kindling gateway check` */
 async function checkCommand(path: string): Promise<void> {
-  const { upstreams, keys, prices, store } = await readGatewayConfig(path);
+  const { upstreams, keys, prices, store, unknownPrices } = await readGatewayConfig(path);
+  if (keys) await readKeyFile(keys.file);
   for (const { name, kind, baseUrl, models } of upstreams)
     process.stdout.write(`${name}: ${kind} at ${baseUrl.href}, ${[...models.keys()].join(", ")}\n`);
   const usage = store === undefined ? "in memory, lost at the end" : "sqlite" in store ? store.sqlite : "PostgreSQL";
   process.stdout.write(
     `keys: ${keys?.file ?? "none, anybody may use it"}\nprices: ${prices ? prices.currency : "none"}\nusage: ${usage}\n`,
   );
+  if (Object.keys(keys?.budgets ?? {}).length === 0 || unknownPrices === "allow") return;
+  for (const { name, models } of upstreams)
+    for (const [shown, model] of models)
+      if (!prices?.find([`${name}/${model}`, model, shown]))
+        process.stdout.write(`${name}/${model} has no price: keys with a budget are refused '${shown}'\n`);
 }
 
 /** `kindling gateway usage` */

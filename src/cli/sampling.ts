@@ -42,7 +42,10 @@ export function withModel(command: Command): Command {
       "propose up to n tokens that came before in the text, and run them at once: faster where it repeats its prompt",
       integer,
     )
-    .option("--assistant <model>", "a smaller model with the same tokenizer that proposes tokens: the text is the same")
+    .option(
+      "--assistant <model>",
+      "a smaller model with the same tokenizer that proposes tokens; the text is the model's",
+    )
     .option("--no-mmap", "read all weights at once, so that the file may be changed while the model runs")
     .addOption(deviceOption())
     .option("--threads <n>", "threads that compute one operation together (default: all cores)", integer);

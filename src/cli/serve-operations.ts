@@ -46,7 +46,7 @@ export function withOperations(command: Command): Command {
       "how long a connection is kept for a further request (default: 75)",
       milliseconds,
     )
-    .option("--config <file>", "these options, and model, from a YAML file; the command line goes before it");
+    .option("--config <file>", "these options, and models, from a YAML file; the command line goes before it");
 }
 
 /** What `withOperations` has read. */

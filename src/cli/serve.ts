@@ -193,11 +193,14 @@ export async function serveCommand(models: readonly CommandModel[], options: Ser
       void server.close({ now: true });
     });
   });
+  const isOpen = options.keysFile === undefined && options.apiKey === undefined;
+  if (isOpen && !["127.0.0.1", "localhost", "::1"].includes(options.host ?? "127.0.0.1"))
+    process.stderr.write("anybody who reaches this address may use the server: --keys and --api-key ask for a key\n");
   process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
   const page = models.some(({ entry }) => entry.kind === "text-generation")
     ? "open the page in a browser, or:"
     : "try:";
-  process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models)}\n  Ctrl-C ends.\n`);
+  process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models, !isOpen)}\n  Ctrl-C ends.\n`);
   await interrupted;
   const timer = setTimeout(
     () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
@@ -208,13 +211,18 @@ export async function serveCommand(models: readonly CommandModel[], options: Ser
 }
 
 /** A command to try. A model that is not the only one is named. */
-function exampleRequest(url: string, [{ entry, example }, ...others]: readonly CommandModel[]): string {
+function exampleRequest(
+  url: string,
+  [{ entry, example }, ...others]: readonly CommandModel[],
+  hasKeys: boolean,
+): string {
+  const key = hasKeys ? " -H 'authorization: Bearer KEY'" : "";
   const request = example();
   const model = others.length > 0 ? { model: entry.id } : {};
   if ("form" in request) {
     const fields = [...request.form, ...Object.entries(model).map(([name, value]) => `${name}=${value}`)];
-    return `curl ${url}${request.path} ${fields.map((field) => `-F ${field}`).join(" ")}`;
+    return `curl ${url}${request.path}${key} ${fields.map((field) => `-F ${field}`).join(" ")}`;
   }
   const body = JSON.stringify({ ...model, ...request.body });
-  return `curl ${url}${request.path} -H 'content-type: application/json' -d '${body}'`;
+  return `curl ${url}${request.path}${key} -H 'content-type: application/json' -d '${body}'`;
 }

@@ -7,6 +7,9 @@ import type { ConfigData } from "./schema.ts";
 import type { Upstream } from "./upstream.ts";
 import { Waiting } from "./waiting.ts";
 
+/** An upstream that asks to be left alone is asked again after this time: what one model wants holds for all of it. */
+const LONGEST_REST_MS = 60_000;
+
 /** What happened to one attempt, for the numbers of the gateway. */
 export interface AttemptReport {
   upstream: string;
@@ -86,11 +89,7 @@ export class Forwarder {
     const routes = this.routesOf(model, call);
     const excluded = new Set<Route>();
     const tried = new Set<Route>();
-    let last = unwell(
-      "upstream_unavailable",
-      `No upstream of '${model}' is well; they are asked again after a while.`,
-      503,
-    );
+    let last = this.unavailable(model, routes);
     let rounds = 0;
     for (let i = 0; i < attempts; i++) {
       const left = routes.filter((one) => !excluded.has(one) && one.upstream.breaker.isPassable);
@@ -114,6 +113,17 @@ export class Forwarder {
       }
     }
     throw last;
+  }
+
+  /** What is told when no upstream of a model may be asked, with the time until one may. */
+  private unavailable(model: string, routes: readonly Route[]): UpstreamFailure {
+    const message = `No upstream of '${model}' is well; they are asked again after a while.`;
+    const failure = unwell("upstream_unavailable", message, 503);
+    const rests = Math.min(...routes.map(({ upstream }) => upstream.restsUntil)) - this.options.clock.now();
+    return new UpstreamFailure({
+      ...failure.parts,
+      retryAfterMs: Number.isFinite(rests) ? Math.max(1000, rests) : 1000,
+    });
   }
 
   private routesOf(model: string, call: ModelCall): Route[] {
@@ -187,7 +197,8 @@ export class Forwarder {
     if (parts === undefined) breaker.leave();
     else if (parts.isUnwell) breaker.fail();
     else breaker.succeed(); // it answers
-    if (parts?.retryAfterMs !== undefined) upstream.restsUntil = this.options.clock.now() + parts.retryAfterMs;
+    if (parts?.retryAfterMs !== undefined)
+      upstream.restsUntil = this.options.clock.now() + Math.min(LONGEST_REST_MS, parts.retryAfterMs);
   }
 
   /**

@@ -27,7 +27,7 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
     c.get("record").asked(models.nameFor("text-generation", request.base_model_name));
     if (models.list().some(({ id }) => id === name)) throw refused(`'${name}' is the name of a model`, "lora_name");
     await models.use("text-generation", request.base_model_name, c.req.raw.signal, async ({ model }) => {
-      await asRequest("lora_path", () => model.generator.adapters.load(name, path));
+      await asRequest("lora_path", path, () => model.generator.adapters.load(name, path));
     });
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
   });
@@ -61,12 +61,13 @@ function required(param: string, value: string | undefined): string {
 const refused = (message: string, param: string): RequestError =>
   new RequestError({ status: 400, message: `${param}: ${message}`, param, code: "invalid_value" });
 
-/** What is wrong with an adapter is an error of the request. */
-async function asRequest(param: string, work: () => Promise<void>): Promise<void> {
+/** What is wrong with an adapter is an error of the request, which does not tell where the folder is. */
+async function asRequest(param: string, folder: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (cause) {
-    if (cause instanceof KindlingError && !(cause instanceof RequestError)) throw refused(cause.message, param);
+    if (cause instanceof KindlingError && !(cause instanceof RequestError))
+      throw refused(cause.message.replaceAll(folder, "the adapter"), param);
     throw cause;
   }
 }

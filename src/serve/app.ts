@@ -78,7 +78,7 @@ export function appOf(
   }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
 ): { app: App; operations: Operations } {
   const app: App = new Hono();
-  const operations = new Operations(options, ["/", ...Object.keys(pageAssets())]);
+  const operations = new Operations(options, ["/", "/docs", "/openapi.json", ...Object.keys(pageAssets())]);
   app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
   // load balancers ask without a key; a body that nobody may send is not read
   app.get("/health", (c) => health(c, models, operations));
