@@ -35,7 +35,7 @@ export interface GatewayRequest extends Call {
 /** @throws RequestError 400 for what no upstream can be chosen by */
 export function readRequest(path: string, json: unknown): GatewayRequest {
   if (!isObject(json)) throw invalid(null, "a JSON object");
-  const beyond = Object.keys(json).find((name) => !isFinite(json[name]));
+  const beyond = Object.keys(json).find((name) => !isInRange(json[name]));
   if (beyond !== undefined) throw invalid(beyond, "numbers that are in range"); // passed on they would be null
   const { model, stream, n, stream_options: options } = json;
   if (typeof model !== "string" || model === "") throw invalid("model", "the name of a model");
@@ -61,10 +61,10 @@ const invalid = (param: string | null, expected: string) =>
   new RequestError({ status: 400, message: `${param ?? "body"}: expected ${expected}`, param, code: "invalid_value" });
 
 /** Whether all numbers of a value are: JSON's 1e400 is infinite. */
-function isFinite(value: unknown): boolean {
+function isInRange(value: unknown): boolean {
   if (typeof value === "number") return Number.isFinite(value);
-  if (Array.isArray(value)) return value.every(isFinite);
-  return !isObject(value) || Object.values(value).every(isFinite);
+  if (Array.isArray(value)) return value.every(isInRange);
+  return !isObject(value) || Object.values(value).every(isInRange);
 }
 
 /** A picture or a sound in base64 counts as so many characters: models count them by their size, not their bytes. */
