@@ -160,5 +160,5 @@ test("a device, and a server", async () => {
   const device = await runBlock("setDefaultDevice");
   expect([device.code, device.output]).toEqual([0, device.output]);
   expect(device.output).toMatch(/type: '(cpu|webgpu|cuda|coreml|directml)'/);
-  expect((await runBlock("await serve(", /http:/)).output).toMatch(/^http:\/\/127\.0\.0\.1:\d+/m);
+  expect((await runBlock('await serve({ id: "sotu"', /http:/)).output).toMatch(/^http:\/\/127\.0\.0\.1:\d+/m);
 });
