@@ -22,12 +22,11 @@ export function lastLogits<Context>(
   cache: KeyValueCache,
   context: Context,
 ): Tensor<"f32"> {
-  const trace = () => {
+  return within(decoder, context, () => {
     const states = decoder.hidden(ids, cache, context);
     const last = slice(flip(states, [1]), { axis: 1, start: 0, end: 1 }); // [R, 1, D]
     return decoder.logits(reshape(last, [last.shape[0], last.shape[2]]));
-  };
-  return decoder.within ? decoder.within(context, trace) : trace();
+  });
 }
 
 /** The logits after each new token of one text, over a cache that is open. ids: i32 [1, T] -> [T, V] */
@@ -37,10 +36,13 @@ export function allLogits<Context>(
   cache: KeyValueCache,
   context: Context,
 ): Tensor<"f32"> {
-  const trace = () => {
+  return within(decoder, context, () => {
     const states = decoder.hidden(ids, cache, context);
     return decoder.logits(reshape(states, [states.shape[1], states.shape[2]]));
-  };
+  });
+}
+
+function within<Context, T>(decoder: CachedDecoder<Context>, context: Context, trace: () => T): T {
   return decoder.within ? decoder.within(context, trace) : trace();
 }
 
