@@ -78,12 +78,13 @@ export function appOf(
   }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
 ): { app: App; operations: Operations } {
   const app: App = new Hono();
-  const operations = new Operations(options, ["/", "/docs", "/openapi.json", ...Object.keys(pageAssets())]);
+  const assets = pageAssets();
+  const operations = new Operations(options, ["/", "/docs", "/openapi.json", ...Object.keys(assets)]);
   app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
   // load balancers ask without a key; a body that nobody may send is not read
   app.get("/health", (c) => health(c, models, operations));
   app.use(operations.guarded(), unpackedBodies(), ...bodyLimits(models));
-  operationRoutes(app, models);
+  operationRoutes(app, models, assets);
   modelRoutes(app, models);
   if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
   textRoutes(app, models);
@@ -123,14 +124,14 @@ function health(c: Context<Environment>, models: ServedModels, { isDraining }: O
 }
 
 /** The numbers of the server, and its page. */
-function operationRoutes(app: App, models: ServedModels): void {
+function operationRoutes(app: App, models: ServedModels, assets: ReturnType<typeof pageAssets>): void {
   app.get("/", (c) =>
     models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
       const page = pageDocument(service);
       return c.body(page.body, 200, page.headers);
     }),
   );
-  for (const [path, file] of Object.entries(pageAssets())) app.get(path, (c) => c.body(file.body, 200, file.headers));
+  for (const [path, file] of Object.entries(assets)) app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/metrics", async (c) => {
     const { body, type } = await models.metrics.text();
     return c.body(body, 200, { "content-type": type });
