@@ -3,7 +3,7 @@ import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { DataFolder } from "./data-folder.ts";
 import { imageHostNames } from "./images/index.ts";
-import { limitNames, type Servable, ServedModels } from "./models/index.ts";
+import { LONGEST_MS, limitNames, type Servable, ServedModels } from "./models/index.ts";
 import {
   AuditLog,
   type ConnectionOptions,
@@ -165,6 +165,3 @@ function checkServeOptions(options: ServeOptions): void {
       fix: "choose a whole number in the range",
     });
 }
-
-/** Timers count in 32 bits. */
-const LONGEST_MS = 2 ** 31 - 1;
