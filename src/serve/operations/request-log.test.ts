@@ -27,7 +27,7 @@ describe("lines of JSON", () => {
   const key = { authorization: "Bearer secret" };
 
   test("say who asked what of which model, and how it ended, and none of the text", async () => {
-    const answer = await post(app, "/v1/completions", { prompt: "Hidden", max_tokens: 3 }, key);
+    const answer = await post(app, "/v1/completions", { prompt: "Hidden", max_tokens: 3, temperature: 0 }, key);
     const { choices } = (await answer.json()) as { choices: { text: string }[] };
     expect(last()).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
@@ -50,7 +50,7 @@ describe("lines of JSON", () => {
 
   test("come at the end of a stream", async () => {
     const before = lines.length;
-    const stream = await post(app, "/v1/completions", { prompt: "Hidden", max_tokens: 3, stream: true }, key);
+    const stream = await post(app, "/v1/completions", { prompt: "Hidden", max_tokens: 3, temperature: 0, stream: true }, key);
     await stream.text();
     expect(lines).toHaveLength(before + 1);
     expect(last()).toMatchObject({ status: 200, completion_tokens: 3, finish_reason: "length" });
@@ -69,7 +69,7 @@ describe("lines of JSON", () => {
     const whole: string[] = [];
     const open = createApp(model, { log: (line) => whole.push(line), logFormat: "json", logPrompts: true });
     for (const stream of [false, true]) {
-      const answer = await post(open, "/v1/completions", { prompt: "Shown", max_tokens: 3, stream });
+      const answer = await post(open, "/v1/completions", { prompt: "Shown", max_tokens: 3, temperature: 0, stream });
       const text = await answer.text();
       const line = JSON.parse(whole.at(-1) as string) as { request: { prompt: string }; answer: string };
       expect(line.request.prompt).toBe("Shown");
