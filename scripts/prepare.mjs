@@ -60,10 +60,10 @@ const sources = ["src", "tsconfig.json", "tsconfig.build.json", "package.json"].
 if (!existsSync(marker) || statSync(marker).mtimeMs < Math.max(...sources)) {
   console.log("building ...");
   rmSync(join(root, "dist"), { recursive: true, force: true });
-  run(
-    process.execPath,
+  for (const script of [
     [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
-    "the build failed: see above",
-  );
+    [join("scripts", "bundle-cli.mjs")],
+  ])
+    run(process.execPath, script, "the build failed: see above");
   writeFileSync(marker, "");
 }
