@@ -11,6 +11,8 @@ import { build } from "esbuild";
 
 const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist");
 const folder = join(dist, "cli");
+/** The program, one that it starts, and what scripts/gpu-check uses. */
+const entries = ["main.js", "probe.js", "gpu-libraries.js"];
 
 /**
  * Each module goes on to find its files beside where it was.
@@ -29,7 +31,7 @@ const placesOfModules = {
 };
 
 const { metafile } = await build({
-  entryPoints: ["main.js", "probe.js"].map((name) => join(folder, name)),
+  entryPoints: entries.map((name) => join(folder, name)),
   outdir: folder,
   allowOverwrite: true,
   bundle: true,
@@ -46,4 +48,5 @@ const { metafile } = await build({
   metafile: true,
 });
 const written = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
-for (const name of await readdir(folder)) if (!written.has(name)) await rm(join(folder, name), { recursive: true });
+for (const name of await readdir(folder))
+  if (!written.has(name.replace(/\.d\.ts$/, ".js"))) await rm(join(folder, name), { recursive: true });

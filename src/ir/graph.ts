@@ -74,6 +74,12 @@ export class PlaceholderOp implements Op {
   }
 }
 
+/** Bytes of a constant from which on to compare it with another by its numbers takes too long. */
+const LARGE_BYTES = 2 ** 16;
+
+/** Large constants that were told apart so far. */
+let largeConstants = 0;
+
 /** A leaf whose numbers are part of the graph. */
 export class ConstantOp implements Op {
   readonly name = "constant";
@@ -88,10 +94,19 @@ export class ConstantOp implements Op {
   }
 
   private hash?: string;
-  /** The same for equal numbers, in hexadecimal. Computed once: a constant may be a model's weight. */
-  get fingerprint(): string {
+  private identity?: string;
+
+  /** The same for equal numbers, in hexadecimal. Computed once: it reads all of them. */
+  get contentHash(): string {
     this.hash ??= hashNumbers(this.data);
     return this.hash;
+  }
+
+  /** The same for equal numbers, in this process; large ones, such as weights, are told apart without a look at them. */
+  get fingerprint(): string {
+    if (this.data.byteLength < LARGE_BYTES) return this.contentHash;
+    this.identity ??= `constant ${++largeConstants}`;
+    return this.identity;
   }
 }
 

@@ -20,8 +20,11 @@ import { type Attribute, type Attributes, ConstantOp, describe, type Node, type 
 
 const INLINE_CONSTANT = 8;
 
-/** The text of a graph, by the grammar above; of equal graphs it is the same. */
-export function printGraph(graph: Graph): string {
+/**
+ * The text of a graph, by the grammar above; of equal graphs it is the same.
+ * @param hashOf what it says of large constants. @default a hash of their bytes
+ */
+export function printGraph(graph: Graph, hashOf = (constant: ConstantOp) => constant.contentHash): string {
   const names = new Map<Value, string>();
   graph.inputs.forEach((input, i) => {
     names.set(input, `%a${i}`);
@@ -35,13 +38,13 @@ export function printGraph(graph: Graph): string {
     for (const output of node.outputs) names.set(output, `%${next++}`);
     const left = node.outputs.map((output) => names.get(output)).join(", ");
     const operands =
-      node.op instanceof ConstantOp ? printConstant(node.op) : node.inputs.map((input) => names.get(input)).join(", ");
+      node.op instanceof ConstantOp ? printConstant(node.op, hashOf) : node.inputs.map((input) => names.get(input)).join(", ");
     lines.push(
       `  ${left} = ${node.op.name}(${operands})${printAttributes(node.attributes)} : ${node.outputs.map(describe).join(", ")}`,
     );
     for (const body of node.op.bodies ?? [])
       lines.push(
-        ...printGraph(body)
+        ...printGraph(body, hashOf)
           .split("\n")
           .map((line) => `    ${line}`),
       );
@@ -50,10 +53,10 @@ export function printGraph(graph: Graph): string {
   return lines.join("\n");
 }
 
-function printConstant(constant: ConstantOp): string {
+function printConstant(constant: ConstantOp, hashOf: (constant: ConstantOp) => string): string {
   const { data, type } = constant;
   if (data.length <= INLINE_CONSTANT) return toNumbers(type.dtype, data).map(formatNumber).join(" ");
-  return `${data.length} elements, hash ${constant.fingerprint}`;
+  return `${data.length} elements, hash ${hashOf(constant)}`;
 }
 
 function formatNumber(x: number): string {

@@ -58,13 +58,14 @@ export class CompiledGraphs {
 
   /** Compiles a graph, or gives the executable that an equal graph has already. */
   compile(graph: Graph, options: CompileOptions): Executable {
-    const key = this.keyOf(graph, options);
+    const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
+    const key = this.keyOf(graph, options, isSmall);
     const known = this.compiled.get(key);
     if (known) {
       known.users++;
       return known.executable;
     }
-    const executable = this.make(graph, options, key);
+    const executable = this.make(graph, options, { key, isSmall });
     this.compiled.set(key, { executable, users: 1 });
     return executable;
   }
@@ -79,8 +80,11 @@ export class CompiledGraphs {
     }
   }
 
-  /** A text that tells everything about a graph and how it is to be compiled. */
-  private keyOf(graph: Graph, options: CompileOptions): string {
+  /**
+   * A text that tells everything about a graph and how it is to be compiled; of one that holds weights in this process
+   * only.
+   */
+  private keyOf(graph: Graph, options: CompileOptions, isSmall: boolean): string {
     const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
     const host = hostFunctionsOf(graph).map((compute) => {
       const id = this.hostFunctions.get(compute) ?? this.hostFunctions.size;
@@ -88,14 +92,14 @@ export class CompiledGraphs {
       return id;
     });
     const names = passes?.map(({ name }) => name);
-    return `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs, passes: names, host })}`;
+    const text = isSmall ? printGraph(graph) : printGraph(graph, ({ fingerprint }) => fingerprint);
+    return `${text}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs, passes: names, host })}`;
   }
 
-  private make(graph: Graph, options: CompileOptions, key: string): Executable {
+  private make(graph: Graph, options: CompileOptions, { key, isSmall }: { key: string; isSmall: boolean }): Executable {
     const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
     const { connection, cache } = this.settings;
     // a profile needs the names of our nodes; graphs that hold weights are not kept: the cache would fill with copies
-    const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
     const isCached = !profile && !passes && isSmall && !crossesInBfloat16(graph);
     const entry = isCached ? cache?.entryOf(key, graph.nodes.length) : undefined;
     const kept = entry?.load();

@@ -80,14 +80,20 @@ export function ggufVocabulary(path: string, metadata: GgufMetadata): GgufVocabu
   };
 }
 
+type Roles = Pick<GgufVocabulary, "tokens" | "kinds" | "roles" | "endIds">;
+const knownRoles = new WeakMap<GgufMetadata, Roles>();
+
 /**
- * Tokens and the parts they play, of a tokenizer of any kind; no tokens where a file has none. @throws DataError for
- * lists that do not fit
+ * Tokens and the parts they play, of a tokenizer of any kind; no tokens where a file has none. Of metadata that do not
+ * change: the work is done once. @throws DataError for lists that do not fit
  */
-export function ggufRoles(
-  path: string,
-  metadata: GgufMetadata,
-): Pick<GgufVocabulary, "tokens" | "kinds" | "roles" | "endIds"> {
+export function ggufRoles(path: string, metadata: GgufMetadata): Roles {
+  const known = knownRoles.get(metadata) ?? readRoles(path, metadata);
+  knownRoles.set(metadata, known);
+  return known;
+}
+
+function readRoles(path: string, metadata: GgufMetadata): Roles {
   const tokens = tokensOf(path, metadata);
   const types = perToken(path, metadata, "token_type", tokens);
   const stored = tokens.map((_, id): PieceType => (types ? (pieceTypes[types[id] - 1] ?? "unused") : "normal"));
