@@ -29,9 +29,10 @@ export async function serve(ort, candidates, send) {
  * Gives requests to a backend, each when the one before it is answered.
  * @param {(callHost: (call: HostCall) => Promise<HostData[]>) => (request: Request) => Promise<any>} makeBackend
  * @param {(answer: import("./protocol.ts").Message, transfer: ArrayBuffer[]) => void} send
+ * @param {(request: Request) => boolean} isBeside whether a request waits for none before it, and none for it
  * @returns {(request: import("./protocol.ts").ToBackend) => void} takes requests
  */
-export function answerInOrder(makeBackend, send) {
+export function answerInOrder(makeBackend, send, isBeside = () => false) {
   /** @type {Map<number, { resolve: (outputs: any) => void, reject: (cause: Error) => void }>} */
   const hostCalls = new Map();
   let nextCall = 1;
@@ -53,17 +54,21 @@ export function answerInOrder(makeBackend, send) {
       else call?.resolve(request.outputs);
       return;
     }
-    queue = queue.then(async () => {
-      try {
-        const result = await handle(request);
-        // numbers that go back were made for the answer: they are handed over, not copied
-        const arrays = request.kind === "read" ? [result] : request.kind === "run" ? result.data : [];
-        send({ id: request.id, result }, [
-          ...new Set(arrays.filter(Boolean).map((/** @type {Float32Array} */ array) => array.buffer)),
-        ]);
-      } catch (cause) {
-        send({ id: request.id, error: cause instanceof Error ? cause.message : String(cause) }, []);
-      }
-    });
+    if (isBeside(request)) void answer(request);
+    else queue = queue.then(() => answer(request));
   };
+
+  /** @param {Request} request */
+  async function answer(request) {
+    try {
+      const result = await handle(request);
+      // numbers that go back were made for the answer: they are handed over, not copied
+      const arrays = request.kind === "read" ? [result] : request.kind === "run" ? result.data : [];
+      send({ id: request.id, result }, [
+        ...new Set(arrays.filter(Boolean).map((/** @type {Float32Array} */ array) => array.buffer)),
+      ]);
+    } catch (cause) {
+      send({ id: request.id, error: cause instanceof Error ? cause.message : String(cause) }, []);
+    }
+  }
 }

@@ -35,7 +35,9 @@ export class NativeBackend {
   private readonly ort: OrtLibrary;
   private readonly options: NativeBackendOptions;
   private readonly buffers = new Buffers();
-  private readonly programs = new Map<number, Program>();
+  private readonly programs = new Map<number, Promise<Program>>();
+  /** The ends of the last two graphs that were to be compiled. */
+  private compiling: readonly [Promise<unknown>, Promise<unknown>] = [Promise.resolve(), Promise.resolve()];
   private readonly weights: WeightSets;
   private readonly runOptions: RunOptions;
   /** Runs that are not answered yet, by the ids of their requests. */
@@ -117,7 +119,7 @@ export class NativeBackend {
       case "release":
         return this.release(request.executable);
       case "endProfiling":
-        for (const stage of this.programs.get(request.executable)?.stages ?? [])
+        for (const stage of (await this.programs.get(request.executable))?.stages ?? [])
           if ("session" in stage) stage.session.endProfiling();
     }
   }
@@ -148,15 +150,24 @@ export class NativeBackend {
   /** Frees everything, when what has begun has ended. */
   async dispose(): Promise<void> {
     await this.channelBlock;
-    for (const executable of [...this.programs.keys()]) this.release(executable);
+    for (const executable of [...this.programs.keys()]) await this.release(executable);
     await this.widener.dispose();
     this.buffers.freeAll();
     await this.memory.dispose();
     this.runOptions.dispose();
   }
 
+  /** Runs of it wait for its end; everything else goes on, and another graph is compiled beside it. */
   private async compile(request: CompileRequest): Promise<void> {
-    const { executable, stages, options } = request;
+    const [before, last] = this.compiling;
+    const program = before.then(() => this.programFor(request));
+    this.programs.set(request.executable, program);
+    this.compiling = [last, program.catch(() => {})];
+    await program;
+  }
+
+  private async programFor(request: CompileRequest): Promise<Program> {
+    const { stages, options } = request;
     const compiled: (ModelStage | HostStage)[] = [];
     try {
       for (const stage of stages)
@@ -167,11 +178,11 @@ export class NativeBackend {
       for (const stage of compiled) if ("session" in stage) this.discard(stage);
       throw cause;
     }
-    this.programs.set(executable, programOf(compiled, request));
     // what compiling a model with weights has used in between is as large as they are
     const constants = stages.flatMap((stage) => ("model" in stage ? (stage.constants ?? []) : []));
     for (const { data } of constants) releasePages(data); // the kernels have them in an order of their own
     if (constants.length > 0) await this.ort.trim();
+    return programOf(compiled, request);
   }
 
   private async compileModel(stage: Model, profilePrefix: string | undefined): Promise<ModelStage> {
@@ -198,15 +209,15 @@ export class NativeBackend {
     if (weights) this.weights.leave(weights);
   }
 
-  private release(executable: number): void {
-    const program = this.programs.get(executable);
+  private async release(executable: number): Promise<void> {
+    const program = await this.programs.get(executable)?.catch(() => undefined);
     this.programs.delete(executable);
     this.memory.expect();
     for (const stage of program?.stages ?? []) if ("session" in stage) this.discard(stage);
   }
 
   private async run(request: RunRequest & { id: number }): Promise<RunResult> {
-    const program = this.programs.get(request.executable);
+    const program = await this.programs.get(request.executable)?.catch(() => undefined); // who compiles it is told
     const progress: Progress = { isReady: false, hasStarted: false };
     this.memory.runBegins();
     try {

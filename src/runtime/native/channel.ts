@@ -13,6 +13,7 @@ export function openNativeChannel(ort: OrtLibrary, threads: number, failures: Pi
       return (request) => (backend as NativeBackend).handle(request);
     },
     (message) => receive(message),
+    ({ kind }) => kind === "compile", // in threads of their own, while others run
   );
   const native = backend as unknown as NativeBackend;
   return {
