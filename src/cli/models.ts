@@ -110,8 +110,9 @@ export async function openModelAt(
 ): Promise<Omit<ServedModel, "id">> {
   const { model, images } = await loadModel(path, mmap);
   if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
-  const tokenizer = await Tokenizer.open(path);
   const generator = new Generator(model, options);
+  generator.prepare().catch(() => {}); // while the tokenizer is read; what fails does so again when it is needed
+  const tokenizer = await Tokenizer.open(path);
   for (const { name, folder } of adapters) await generator.adapters.load(name, folder);
   const speculation = await openSpeculation({ promptLookup, assistant }, tokenizer, mmap);
   const { chatTemplate } = tokenizer;

@@ -181,6 +181,14 @@ export class Generator {
   }
 
   /**
+   * Compiles what texts without adapters need, so that the first of them need not wait for it; those that come before
+   * the end wait for what they need. @param texts that will be written together. @default 1
+   */
+  async prepare(texts = 1): Promise<void> {
+    await this.engine.prepare(Math.min(texts, this.maxSequences));
+  }
+
+  /**
    * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is
    * full. It is written when tokens are asked for, beside the texts of other calls; one of which no token is asked for
    * a second gives its place to others, and goes on later, unless it has an `embedded` prompt. What looks at several

@@ -59,8 +59,8 @@ const DRAIN_TIMEOUT_MS = 25_000;
 
 /**
  * Serves one or several models over HTTP with OpenAI's API, and a page to try the first that writes. It listens at once
- * and resolves when the first model is warm: loaded, and its graphs compiled by two tokens that nobody sees, so that
- * the first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
+ * and resolves when the first model is warm: loaded, and the graph compiled that prompts are read by, so that the
+ * first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
  * for.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
  * @throws DataError for files of keys or TLS that cannot be read, and when another server has the data folder

@@ -200,11 +200,12 @@ export class Service {
     });
   }
 
-  /** Compiles what answers need, by a prompt and a token after it. */
+  /** Compiles what answers need; what only further tokens need is ready a little later. */
   async warmUp(): Promise<void> {
     const { generator } = this.model;
     if (this.contextLength < 3) return;
-    const tokens = generator.generate([0, 0], { maxNewTokens: 2, temperature: 0, stopTokens: [] });
+    generator.prepare(generator.maxSequences).catch(() => {}); // what fails does so again when it is needed
+    const tokens = generator.generate([0, 0], { maxNewTokens: 1, temperature: 0, stopTokens: [] });
     while (!(await tokens.next()).done);
   }
 

@@ -82,6 +82,11 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
    * `keepsPartialState`.
    */
   withSignal(signal: AbortSignal | undefined): (...args: CallArguments<A>) => Promise<R>;
+  /**
+   * Compiles for arguments of these shapes, as a call does, and runs nothing: a call that comes later need not wait. The
+   * function is traced before this returns. @throws (rejects with) the error of compiling
+   */
+  prepare(...args: CallArguments<A>): Promise<void>;
   /** Waits for the calls made so far. @throws (rejects with) the first of their errors of which nobody was told */
   finished(): Promise<void>;
   /** Puts the state back to what it was before the last run. Needs `keepPreviousState`. */
@@ -131,6 +136,7 @@ export function compile<A extends readonly unknown[], R>(
       (signal: AbortSignal | undefined) =>
       (...args: readonly Structure[]) =>
         finish(args, signal),
+    prepare: async (...args: readonly Structure[]) => runner.prepare(args),
     finished: () => runner.finished(),
     rollback: () => runner.rollback(),
     graph: (...args: readonly Structure[]) => traceFunction(fn as Traceable, args, options.symbolicSizes).graph,
@@ -164,15 +170,14 @@ class Runner {
     return callSynchronous(this.fn, tensors as unknown[]);
   }
 
+  async prepare(args: readonly Structure[]): Promise<void> {
+    requireNoTrace();
+    const { signature } = flattenArguments(args, this.options.symbolicSizes);
+    await this.graphFor(signature, args, this.options.device ?? defaultDevice()).executable.ready;
+  }
+
   start(args: readonly Structure[], signal?: AbortSignal): { run: Run; result: never } {
-    if (currentTrace()) {
-      throw new GraphError({
-        where: "compile",
-        expected: "a run outside of traced functions",
-        received: "one inside",
-        fix: "call the compiled function without run or withSignal: it becomes part of the traced one",
-      });
-    }
+    requireNoTrace();
     const device = this.options.device ?? defaultDevice();
     const { leaves, signature } = flattenArguments(args, this.options.symbolicSizes);
     const graph = this.graphFor(signature, args, device);
@@ -291,6 +296,17 @@ class Runner {
       for (const graph of graphs) graph.dispose();
     });
   }
+}
+
+/** @throws GraphError in a function that is being traced */
+function requireNoTrace(): void {
+  if (!currentTrace()) return;
+  throw new GraphError({
+    where: "compile",
+    expected: "a run outside of traced functions",
+    received: "one inside",
+    fix: "call the compiled function without run, prepare or withSignal: it becomes part of the traced one",
+  });
 }
 
 /** Runs that failed and are remembered until somebody asks. */

@@ -85,6 +85,11 @@ export class CausalSlots implements SequenceRunner {
     this.steps = new SlotSteps(model, this.cache, options);
   }
 
+  async prepare(texts: number): Promise<void> {
+    await this.options.scales?.update();
+    await this.steps.prepare(texts);
+  }
+
   noticeWeights(): boolean {
     if (!this.watch.hasOtherWeights()) return false;
     this.forget();

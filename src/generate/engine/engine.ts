@@ -5,7 +5,7 @@ import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.t
 
 /** What an engine runs, and how. */
 export interface EngineOptions extends SchedulerOptions {
-  /** Made at the first sequence. */
+  /** Called once, when a runner is needed first. */
   runner: () => Promise<SequenceRunner>;
   limits: ContextLimits;
   /** @default the computer's */
@@ -52,6 +52,8 @@ export class Engine {
   private readonly limits: ContextLimits;
   private readonly makeRunner: () => Promise<SequenceRunner>;
   private runner: SequenceRunner | undefined;
+  /** The same, when it is being made. */
+  private opening: Promise<SequenceRunner> | undefined;
   private loop: Promise<void> | undefined;
   private readonly clock: Clock;
   private isDisposed = false;
@@ -79,6 +81,20 @@ export class Engine {
     return { running: this.scheduler.running.size, waiting: this.scheduler.waitingCount, promptTokens, sharedTokens };
   }
 
+  /** Compiles what so many texts, written together, need; texts need not wait for the end of it. */
+  async prepare(texts: number): Promise<void> {
+    if (!this.isDisposed) await (await this.open()).prepare?.(texts);
+  }
+
+  private async open(): Promise<SequenceRunner> {
+    this.opening ??= this.makeRunner().catch((cause) => {
+      this.opening = undefined; // the next text tries again
+      throw cause;
+    });
+    this.runner = await this.opening;
+    return this.runner;
+  }
+
   /** Resolves when nothing is run. */
   async idle(): Promise<void> {
     while (this.loop) await this.loop;
@@ -88,7 +104,7 @@ export class Engine {
   dispose(): void {
     this.isDisposed = true;
     for (const sequence of this.scheduler.sequences) sequence.fail(disposed());
-    void this.idle().then(() => this.runner?.dispose());
+    void this.idle().then(async () => (await this.opening?.catch(() => undefined))?.dispose());
   }
 
   private onChange(sequence: Sequence): void {
@@ -112,10 +128,10 @@ export class Engine {
   private async run(): Promise<void> {
     for (;;) {
       await nextTurn(); // those who have their tokens ask for the next
-      this.runner ??= await this.makeRunner();
+      const runner = await this.open();
       this.sweep();
       if (this.isDisposed || !this.scheduler.sequences.some(({ isWanted }) => isWanted)) return;
-      if (!(await this.step(this.runner))) await this.clock.sleep(RETRY_MS);
+      if (!(await this.step(runner))) await this.clock.sleep(RETRY_MS);
     }
   }
 

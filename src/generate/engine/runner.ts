@@ -5,6 +5,8 @@ export class StaleContext extends Error {}
 
 /** Runs a model for the sequences of an engine, over a cache that it keeps. */
 export interface SequenceRunner {
+  /** Compiles what so many texts, written together, need. @default it is compiled when it is needed */
+  prepare?(texts: number): Promise<void>;
   /** Whether there is room for all of these with their next tokens. */
   fits(sequences: readonly Sequence[]): boolean;
   /** Gives a sequence a slot: sets it, and how much of its context is there already. */

@@ -1,7 +1,9 @@
+import { nextTurn } from "../../base/index.ts";
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool } from "../../peft/index.ts";
 import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder } from "../causal-decoder.ts";
+import { type CausalContext, causalDecoder, positionsOf } from "../causal-decoder.ts";
+import { i32 } from "../decoder-runner.ts";
 import { allLogits, lastLogits } from "../decoder-step.ts";
 import type { SlotCache, SlotWindow } from "./slot-cache.ts";
 
@@ -17,6 +19,15 @@ type StepInputs = [
   adapters: Tensor<"i32"> | null,
 ];
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
+
+/** Of one text with one token, in place of which graphs of other sizes may have more. */
+const exampleInputs: StepInputs = [
+  i32([0], [1, 1]),
+  { positions: positionsOf([0], 1), embeddings: null },
+  i32([0], [1]),
+  i32([1], [1]),
+  null,
+];
 
 /**
  * A step of one text with one new token, or with any number of them; of several texts with one each; and of one with
@@ -54,6 +65,20 @@ export class SlotSteps {
       this.adapted = { layout: adapters.layout, ...this.compile(adapters) };
     }
     return this.adapted;
+  }
+
+  /**
+   * Compiles the steps of texts without adapters, first the one that prompts are read by. @param texts that are written
+   * together
+   */
+  async prepare(texts: number): Promise<void> {
+    const { anyLength, oneToken, several } = this.plain;
+    const compiled: Promise<void>[] = [];
+    for (const step of [anyLength, oneToken, ...(texts > 1 ? [several] : [])]) {
+      compiled.push(step.prepare(...exampleInputs));
+      await nextTurn(); // tracing takes some hundredths of a second
+    }
+    await Promise.all(compiled);
   }
 
   private compile(adapters?: AdapterPool): Steps {
