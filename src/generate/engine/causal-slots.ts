@@ -256,9 +256,9 @@ export class CausalSlots implements SequenceRunner {
     const ids = context.slice(start, to);
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
-    const { oneToken, anyLength } = this.steps.of(adapter !== undefined);
+    const steps = this.steps.of(adapter !== undefined);
     const images = start === 0 ? embedded : undefined;
-    const step = (images || ids.length === 1 ? oneToken : anyLength).withSignal(signal);
+    const step = (images ? steps.oneToken.step : this.steps.ofOne(steps, ids.length)).withSignal(signal);
     const looked = {
       positions: images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length),
       embeddings: images?.embeddings ?? null,

@@ -29,15 +29,19 @@ const exampleInputs: StepInputs = [
   null,
 ];
 
+/** Tokens that are written one by one before a graph for them alone is compiled. */
+const WORTH_A_GRAPH = 64;
+
 /**
- * A step of one text with one new token, or with any number of them; of several texts with one each; and of one with
- * tokens that were proposed, which gives the logits after each.
+ * A step of one text with any number of new tokens; of several texts with one each; and of one with tokens that were
+ * proposed, which gives the logits after each.
  */
 interface Steps {
-  oneToken: Step;
   anyLength: Step;
   several: Step;
   proposed: Step;
+  /** Of one text with one new token: some hundredths faster than `anyLength`, which is used until this is ready. */
+  oneToken: { step: Step; runs: number; isReady: boolean };
 }
 
 /** The compiled steps of a model over a cache of slots: without adapters, and with those of a pool. */
@@ -68,17 +72,24 @@ export class SlotSteps {
   }
 
   /**
-   * Compiles the steps of texts without adapters, first the one that prompts are read by. @param texts that are written
-   * together
+   * Compiles the steps of texts without adapters. @param texts that are written together; none: only what the first
+   * token of a text needs
    */
   async prepare(texts: number): Promise<void> {
-    const { anyLength, oneToken, several } = this.plain;
-    const compiled: Promise<void>[] = [];
-    for (const step of [anyLength, oneToken, ...(texts > 1 ? [several] : [])]) {
-      compiled.push(step.prepare(...exampleInputs));
-      await nextTurn(); // tracing takes some hundredths of a second
-    }
+    const { plain } = this;
+    const compiled = [plain.anyLength.prepare(...exampleInputs)];
+    await nextTurn(); // tracing takes some hundredths of a second
+    if (texts > 0) compiled.push(prepareOneToken(plain));
+    await nextTurn();
+    if (texts > 1) compiled.push(plain.several.prepare(...exampleInputs));
     await Promise.all(compiled);
+  }
+
+  /** The step of one text with so many new tokens. */
+  ofOne({ oneToken, anyLength }: Steps, tokens: number): Step {
+    if (tokens > 1) return anyLength;
+    if (++oneToken.runs === WORTH_A_GRAPH) prepareOneToken({ oneToken }).catch(() => {}); // then it is not used
+    return oneToken.isReady ? oneToken.step : anyLength;
   }
 
   private compile(adapters?: AdapterPool): Steps {
@@ -107,7 +118,7 @@ export class SlotSteps {
       [null, "T"],
     ];
     return {
-      oneToken: stepOver(cache.one),
+      oneToken: { step: stepOver(cache.one), runs: 0, isReady: false },
       anyLength: stepOver(cache.one, anyLength),
       several: stepOver(cache.several, [["R", null], ["R", null], ["R"], [null], ["R"]]),
       proposed: stepOver(cache.one, anyLength, allLogits),
@@ -127,6 +138,11 @@ export class SlotSteps {
   }
 }
 
+async function prepareOneToken({ oneToken }: Pick<Steps, "oneToken">): Promise<void> {
+  await oneToken.step.prepare(...exampleInputs);
+  oneToken.isReady = true;
+}
+
 function disposeOf(steps: Steps | undefined): void {
-  for (const step of steps ? [steps.oneToken, steps.anyLength, steps.several, steps.proposed] : []) step.dispose();
+  for (const step of steps ? [steps.oneToken.step, steps.anyLength, steps.several, steps.proposed] : []) step.dispose();
 }

@@ -36,8 +36,8 @@ export class NativeBackend {
   private readonly options: NativeBackendOptions;
   private readonly buffers = new Buffers();
   private readonly programs = new Map<number, Promise<Program>>();
-  /** The ends of the last two graphs that were to be compiled. */
-  private compiling: readonly [Promise<unknown>, Promise<unknown>] = [Promise.resolve(), Promise.resolve()];
+  /** The end of the last graph that was to be compiled. */
+  private compiling: Promise<unknown> = Promise.resolve();
   private readonly weights: WeightSets;
   private readonly runOptions: RunOptions;
   /** Runs that are not answered yet, by the ids of their requests. */
@@ -157,12 +157,11 @@ export class NativeBackend {
     this.runOptions.dispose();
   }
 
-  /** Runs of it wait for its end; everything else goes on, and another graph is compiled beside it. */
+  /** Runs of it wait for its end, and so does the next graph; everything else goes on. */
   private async compile(request: CompileRequest): Promise<void> {
-    const [before, last] = this.compiling;
-    const program = before.then(() => this.programFor(request));
+    const program = this.compiling.then(() => this.programFor(request));
     this.programs.set(request.executable, program);
-    this.compiling = [last, program.catch(() => {})];
+    this.compiling = program.catch(() => {});
     await program;
   }
 
