@@ -38,7 +38,9 @@ export function printGraph(graph: Graph, hashOf = (constant: ConstantOp) => cons
     for (const output of node.outputs) names.set(output, `%${next++}`);
     const left = node.outputs.map((output) => names.get(output)).join(", ");
     const operands =
-      node.op instanceof ConstantOp ? printConstant(node.op, hashOf) : node.inputs.map((input) => names.get(input)).join(", ");
+      node.op instanceof ConstantOp
+        ? printConstant(node.op, hashOf)
+        : node.inputs.map((input) => names.get(input)).join(", ");
     lines.push(
       `  ${left} = ${node.op.name}(${operands})${printAttributes(node.attributes)} : ${node.outputs.map(describe).join(", ")}`,
     );
