@@ -21,6 +21,16 @@ function spread(x: number): number {
   return (twice ^ (twice >>> 16)) >>> 0;
 }
 
+const knownHashes = new WeakMap<HostArray, string>();
+
+/** Tells the hash of numbers that do not change. */
+export const noteHash = (data: HostArray, hash: string): void => {
+  knownHashes.set(data, hash);
+};
+
+/** The hash of an array that was told. */
+export const knownHash = (data: HostArray): string | undefined => knownHashes.get(data);
+
 /**
  * 64 bits of large arrays, sixteen bytes at a time, in four lanes that do not wait for one another (rounds as those of
  * xxHash).

@@ -38,7 +38,7 @@ export {
 } from "./errors.ts";
 export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bits } from "./half.mjs";
 export { HalfArray } from "./half-array.ts";
-export { hashBytes, hashNumbers } from "./hash.ts";
+export { hashBytes, hashNumbers, knownHash, noteHash } from "./hash.ts";
 export { isObject } from "./is-object.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
 export { type Merged, merged } from "./merge.ts";

@@ -2,9 +2,11 @@
  * Files: safetensors, torch checkpoints, GGUF, JSON, read from a disk, an address or memory; and writes that survive a
  * crash. Imports base/.
  */
+export { ArrayFile } from "./array-file.ts";
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { browserStore } from "./browser-store.ts";
 export { joined } from "./bytes.ts";
+export { cacheFolder, removeLeastUsed } from "./cache-folder.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { commandLine } from "./command-line.ts";
 export { diskFile, diskFolder, fileAt, folderAt } from "./disk.ts";

@@ -3,6 +3,7 @@
  * a page gets system-page.ts (package.json, "imports").
  */
 import { constants } from "node:buffer";
+import { readdirSync, statSync } from "node:fs";
 import { promisify } from "node:util";
 
 export { createHash, randomUUID } from "node:crypto";
@@ -11,10 +12,16 @@ export {
   createReadStream,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
   statfsSync,
   statSync,
   unlinkSync,
+  utimesSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 export {
@@ -44,6 +51,23 @@ export const isPage = false;
 
 /** Variables of the environment. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
+
+const codeTimes = new Map<string, string>();
+
+/** Another text when a file of these rooms has changed. */
+export function codeIdentity(rooms: readonly string[]): string {
+  const times = rooms.map((room) => {
+    const folder = new URL(`../${room}/`, import.meta.url);
+    const known =
+      codeTimes.get(room) ??
+      readdirSync(folder, { recursive: true })
+        .map((name) => statSync(new URL(String(name), folder)).mtimeMs)
+        .join(" ");
+    codeTimes.set(room, known);
+    return known;
+  });
+  return times.join("\n");
+}
 
 /** Bytes that one array can hold, and what sets that limit. */
 export const [mostBytes, mostBytesReason] = [constants.MAX_LENGTH, `Node.js ${process.versions.node}`];

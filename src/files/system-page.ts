@@ -23,17 +23,24 @@ const neverSync =
     throw absent(typeof path === "string" ? `${name} ${path}` : name);
   };
 
+export const codeIdentity = neverSync("codeIdentity");
 export const closeSync = neverSync("closeSync");
 export const createHash = neverSync("createHash");
 export const createReadStream = neverSync("createReadStream");
 export const mkdirSync = neverSync("mkdirSync");
 export const openSync = neverSync("openSync");
 export const randomUUID = neverSync("randomUUID");
+export const readdirSync = neverSync("readdirSync");
 export const readFileSync = neverSync("readFileSync");
+export const readSync = neverSync("readSync");
+export const renameSync = neverSync("renameSync");
+export const rmSync = neverSync("rmSync");
 export const statfsSync = neverSync("statfsSync");
 export const statSync = neverSync("statSync");
 export const tmpdir = neverSync("tmpdir");
 export const unlinkSync = neverSync("unlinkSync");
+export const utimesSync = neverSync("utimesSync");
+export const writeFileSync = neverSync("writeFileSync");
 export const writeSync = neverSync("writeSync");
 export const createRequire = neverSync("createRequire");
 export const homedir = neverSync("homedir");

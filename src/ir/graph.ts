@@ -1,4 +1,4 @@
-import { type DType, GraphError, type HostArray, hashNumbers } from "../base/index.ts";
+import { type DType, GraphError, type HostArray, hashNumbers, knownHash } from "../base/index.ts";
 import type { Shape, Size } from "./size.ts";
 
 /** What a tensor is before its numbers are known. */
@@ -98,7 +98,7 @@ export class ConstantOp implements Op {
 
   /** The same for equal numbers, in hexadecimal. Computed once: it reads all of them. */
   get contentHash(): string {
-    this.hash ??= hashNumbers(this.data);
+    this.hash ??= knownHash(this.data) ?? hashNumbers(this.data);
     return this.hash;
   }
 

@@ -2,7 +2,7 @@
  * Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around
  * them.
  */
-import { type BlockMatrix, type BlockSource, emptyBlocks } from "../base/index.ts";
+import { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "../base/index.ts";
 import {
   add,
   arange,
@@ -66,10 +66,10 @@ export interface BlockLayerOptions {
   /** What the layers' inputs are rounded to on the CPU; see blockMatmul. @default "int8" */
   activations?: "int8" | "f32";
   /**
-   * Where the integers are kept: kernels have them in an order of their own, and read these when a graph is compiled.
-   * Gives the same bytes back. @default in memory
+   * Gives a matrix with so many numbers of a kind: what `make` makes, or the same from elsewhere. Kernels have weights in
+   * an order of their own, and read these when a graph is compiled. @default in memory
    */
-  keep?: (bytes: Uint8Array) => Uint8Array;
+  keep?: (kind: BlockKind, count: number, make: () => BlockMatrix) => BlockMatrix;
 }
 
 /** A matrix in blocks as constants of the graphs that use it, which the kernels want so: they are not trained. */
@@ -298,14 +298,17 @@ function inBlocks(group: BlockGroup, options: BlockLayerOptions): Map<Module, Mo
   const [[{ weight: first }, { kind }]] = group;
   const [, columns] = first.shape;
   const rows = [...group.keys()].reduce((total, { weight }) => total + weight.shape[0], 0);
-  const matrix = emptyBlocks(kind, rows * columns);
-  let filled = 0;
-  for (const [{ weight }, source] of group) {
-    source.pack(matrix, filled * columns);
-    filled += weight.shape[0];
-  }
-  const { keep = (bytes) => bytes } = options;
-  const table = new BlockTable(rows, columns, { ...matrix, packed: keep(matrix.packed) }, options);
+  const { keep = (_kind, _count, make) => make() } = options;
+  const matrix = keep(kind, rows * columns, () => {
+    const made = emptyBlocks(kind, rows * columns);
+    let filled = 0;
+    for (const [{ weight }, source] of group) {
+      source.pack(made, filled * columns);
+      filled += weight.shape[0];
+    }
+    return made;
+  });
+  const table = new BlockTable(rows, columns, matrix, options);
   const replacements = new Map<Module, Module>();
   let start = 0;
   for (const layer of group.keys()) {

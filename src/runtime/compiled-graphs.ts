@@ -1,5 +1,5 @@
 import { freeMemory, makeProfileFile, type openGraphCache } from "#runtime/platform";
-import { RuntimeError } from "../base/index.ts";
+import { knownHash, RuntimeError } from "../base/index.ts";
 import { ConstantOp, type Graph, printGraph } from "../ir/index.ts";
 import { hostFunctionsOf, type Pass } from "../lower/index.ts";
 import type { Connection } from "./connection.ts";
@@ -82,9 +82,9 @@ export class CompiledGraphs {
 
   /**
    * A text that tells everything about a graph and how it is to be compiled; of one that holds weights in this process
-   * only.
+   * only, unless they are told apart by their content.
    */
-  private keyOf(graph: Graph, options: CompileOptions, isSmall: boolean): string {
+  private keyOf(graph: Graph, options: CompileOptions, byContent: boolean): string {
     const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
     const host = hostFunctionsOf(graph).map((compute) => {
       const id = this.hostFunctions.get(compute) ?? this.hostFunctions.size;
@@ -92,17 +92,17 @@ export class CompiledGraphs {
       return id;
     });
     const names = passes?.map(({ name }) => name);
-    const text = isSmall ? printGraph(graph) : printGraph(graph, ({ fingerprint }) => fingerprint);
+    const text = byContent ? printGraph(graph) : printGraph(graph, ({ fingerprint }) => fingerprint);
     return `${text}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs, passes: names, host })}`;
   }
 
   private make(graph: Graph, options: CompileOptions, { key, isSmall }: { key: string; isSmall: boolean }): Executable {
     const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
-    const { connection, cache } = this.settings;
-    // a profile needs the names of our nodes; graphs that hold weights are not kept: the cache would fill with copies
-    const isCached = !profile && !passes && isSmall && !crossesInBfloat16(graph);
-    const entry = isCached ? cache?.entryOf(key, graph.nodes.length) : undefined;
-    const kept = entry?.load();
+    const { connection } = this.settings;
+    // a profile needs the names of our nodes
+    const isCached = !profile && !passes && !crossesInBfloat16(graph);
+    const entry = isCached ? this.entryOf(graph, options, { key, isSmall }) : undefined;
+    const kept = entry?.load(graph);
     const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
     this.requireMemory(prepared.peakBytes);
     const id = connection.newId();
@@ -113,7 +113,7 @@ export class CompiledGraphs {
       return {
         kind: "compile",
         executable: id,
-        stages: entry && !kept ? entry.record(prepared, stages) : stages,
+        stages: entry && !kept ? entry.record(prepared, stages, graph) : stages,
         results: prepared.results,
         inputCount: graph.inputs.length,
         options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
@@ -123,6 +123,18 @@ export class CompiledGraphs {
     ready.then(() => entry?.save()).catch(() => {});
     if (prepared.hostNodes.size > 0) connection.serveHostStages(id, hostStagesOf(prepared.hostNodes));
     return new Executable(connection, { graph, id, inPlace: new Map(prepared.inPlace), ready, profileFile });
+  }
+
+  /**
+   * The place of a graph in the cache. One that holds weights has none, as the cache would fill with copies, unless they
+   * are not in its model and their hashes are known.
+   */
+  private entryOf(graph: Graph, options: CompileOptions, { key, isSmall }: { key: string; isSmall: boolean }) {
+    const { connection, cache } = this.settings;
+    const { length } = graph.nodes;
+    if (isSmall) return cache?.entryOf(key, length);
+    if (!cache || !connection.keepsConstantsOutside || !isMostlyHashed(graph)) return undefined;
+    return cache.entryOf(`constants outside ${this.keyOf(graph, options, true)}`, length);
   }
 
   /** @throws RuntimeError when the graph's results will not fit, before anything is allocated */
@@ -150,3 +162,12 @@ export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} G
 
 const constantBytes = (graph: Graph): number =>
   graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);
+
+/** Whether the hashes of three quarters of a graph's constants were told: those of the others are computed. */
+function isMostlyHashed(graph: Graph): boolean {
+  const unknown = graph.nodes.reduce(
+    (sum, { op }) => sum + (op instanceof ConstantOp && !knownHash(op.data) ? op.data.byteLength : 0),
+    0,
+  );
+  return unknown <= constantBytes(graph) / 4;
+}

@@ -1,17 +1,21 @@
 /**
  * Keeps lowered graphs in a folder, as ONNX Runtime has optimized them for this machine: a program that is started
- * again skips our passes, the writer, and ONNX Runtime's own. What cannot be read or written is computed anew, without
- * a word: a cache is no reason to fail.
+ * again skips our passes, the writer, and ONNX Runtime's own. A graph with constants outside of its model is kept as we
+ * have written it, without them: their hashes tell which they are. What cannot be read or written is computed anew,
+ * without a word: a cache is no reason to fail.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { readFileSync, utimesSync } from "node:fs";
 import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { cpus, homedir } from "node:os";
+import { cpus } from "node:os";
 import { join } from "node:path";
-import { makeFolderSync } from "../files/index.ts";
+import { codeIdentity } from "#system";
+import type { HostArray } from "../base/index.ts";
+import { cacheFolder, makeFolderSync, removeLeastUsed } from "../files/index.ts";
+import { ConstantOp, type Graph } from "../ir/index.ts";
 import type { Prepared } from "./program.ts";
-import type { Stage } from "./protocol.ts";
+import type { ConstantData, Stage } from "./protocol.ts";
 
 /** Smaller graphs compile faster than they load. */
 const LEAST_NODES = 400;
@@ -20,8 +24,19 @@ const MOST_BYTES = 64 * 2 ** 20;
 /** The least recently used graphs beyond this are removed. */
 const FOLDER_BYTES = 512 * 2 ** 20;
 
+/** A constant that is not in the model, by the hash of its numbers. */
+type KeptConstant = Omit<ConstantData, "data"> & { hash: string };
+
+interface KeptStage {
+  inputs: number[];
+  outputs: number[];
+  remoteOutputs: string[];
+  sha256: string;
+  constants?: KeptConstant[];
+}
+
 interface Plan extends Pick<Prepared, "inPlace" | "peakBytes" | "results"> {
-  stages: { inputs: number[]; outputs: number[]; remoteOutputs: string[]; sha256: string }[];
+  stages: KeptStage[];
 }
 
 const sha256 = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex");
@@ -30,21 +45,14 @@ const sha256 = (data: string | Uint8Array) => createHash("sha256").update(data).
 let identity: string | undefined;
 function identityOf(): string {
   if (identity !== undefined) return identity;
-  const require = createRequire(import.meta.url);
-  const here = new URL("..", import.meta.url);
-  const sources = ["ir", "ops", "autodiff", "lower", "runtime"].map((folder) => new URL(`${folder}/`, here));
-  const times = sources.flatMap((folder) => readdirSync(folder).map((name) => statSync(new URL(name, folder)).mtimeMs));
-  const { version } = require("onnxruntime-node/package.json") as { version: string };
-  identity = [version, process.platform, process.arch, cpus()[0]?.model, ...times].join(" ");
+  const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+  const code = codeIdentity(["ir", "ops", "autodiff", "lower", "runtime"]);
+  identity = [version, process.platform, process.arch, cpus()[0]?.model, code].join(" ");
   return identity;
 }
 
-/** The folder that KINDLING_CACHE names, otherwise the user's for caches; undefined when it says "off". */
-export function defaultCacheFolder(): string | undefined {
-  const { KINDLING_CACHE, XDG_CACHE_HOME } = process.env;
-  if (KINDLING_CACHE === "off") return undefined;
-  return join(KINDLING_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "kindling"), "graphs");
-}
+/** The folder of graphs; undefined when no cache is wanted. */
+export const defaultCacheFolder = (): string | undefined => cacheFolder("graphs");
 
 export class GraphCache {
   private readonly folder: string;
@@ -69,6 +77,8 @@ export class CacheEntry {
   private readonly folder: string;
   private readonly key: string;
   private plan: Plan | undefined;
+  /** Models that ONNX Runtime does not write. */
+  private models: Uint8Array[] = [];
 
   constructor(folder: string, key: string) {
     this.folder = folder;
@@ -79,19 +89,23 @@ export class CacheEntry {
     return join(this.folder, `${this.key}${suffix}`);
   }
 
-  /** What was kept, if it is whole. */
-  load(): Prepared | undefined {
+  /** What was kept of a graph, if it is whole. */
+  load(graph: Graph): Prepared | undefined {
     try {
       const plan = JSON.parse(readFileSync(this.path(".json"), "utf8")) as Plan;
       const models = plan.stages.map((_, i) => readFileSync(this.path(`.${i}.onnx`)));
       if (models.some((model, i) => sha256(model) !== plan.stages[i].sha256)) return undefined;
       const now = new Date();
       utimesSync(this.path(".json"), now, now);
-      const stages: Stage[] = plan.stages.map(({ sha256: _, ...stage }, i) => ({
-        ...stage,
+      const constantOf = constantsByHash(graph);
+      const stages: Stage[] = plan.stages.map(({ inputs, outputs, remoteOutputs, constants }, i) => ({
+        inputs,
+        outputs,
+        remoteOutputs,
         model: models[i],
         cpuNodes: [],
-        isOptimized: true,
+        isOptimized: constants === undefined,
+        constants: constants?.map(({ hash, ...constant }) => ({ ...constant, data: constantOf(hash) })),
       }));
       return { ...plan, hostNodes: new Map(), stages: () => stages };
     } catch {
@@ -99,15 +113,32 @@ export class CacheEntry {
     }
   }
 
-  /** The stages, with the request that ONNX Runtime writes its optimized models. Host stages are not kept. */
-  record(prepared: Prepared, stages: Stage[]): Stage[] {
+  /**
+   * The stages, with the request that ONNX Runtime writes its optimized models where they are whole. Host stages are not
+   * kept, nor are constants that passes have made.
+   */
+  record(prepared: Prepared, stages: Stage[], graph: Graph): Stage[] {
     if (prepared.hostNodes.size > 0) return stages;
     const { inPlace, peakBytes, results } = prepared;
-    const plans = stages.flatMap((stage) =>
-      "model" in stage ? [{ inputs: stage.inputs, outputs: stage.outputs, remoteOutputs: stage.remoteOutputs }] : [],
-    );
-    this.plan = { inPlace, peakBytes, results, stages: plans.map((plan) => ({ ...plan, sha256: "" })) };
+    const hashes = new Map(constantsOf(graph).map(({ data, contentHash }) => [data, contentHash]));
+    const plans: KeptStage[] = [];
+    for (const stage of stages) {
+      if (!("model" in stage)) continue;
+      const constants = stage.constants?.map(({ data, ...constant }) => ({ ...constant, hash: hashes.get(data) }));
+      if (constants?.some(({ hash }) => hash === undefined)) return stages;
+      const { inputs, outputs, remoteOutputs, model } = stage;
+      plans.push({ inputs, outputs, remoteOutputs, sha256: "", constants: constants as KeptConstant[] | undefined });
+      if (constants?.length) this.models.push(model);
+    }
+    this.plan = { inPlace, peakBytes, results, stages: plans };
+    if (this.models.length > 0) return this.models.length === stages.length ? stages : this.forget(stages);
+    for (const plan of plans) plan.constants = undefined;
     return stages.map((stage, i) => ({ ...stage, optimizedPath: this.temporary(i) }));
+  }
+
+  private forget(stages: Stage[]): Stage[] {
+    this.plan = undefined;
+    return stages;
   }
 
   private temporary = (stage: number) => this.path(`.${stage}.${process.pid}.tmp`);
@@ -117,6 +148,7 @@ export class CacheEntry {
     const { plan } = this;
     if (!plan) return;
     try {
+      for (const [i, model] of this.models.entries()) await writeFile(this.temporary(i), model);
       const sizes = await Promise.all(plan.stages.map(async (_, i) => (await stat(this.temporary(i))).size));
       if (sizes.reduce((a, b) => a + b, 0) > MOST_BYTES) throw new Error("too large");
       for (const [i, stage] of plan.stages.entries()) {
@@ -126,23 +158,23 @@ export class CacheEntry {
       const temporary = this.path(`.${process.pid}.tmp`);
       await writeFile(temporary, JSON.stringify(plan));
       await rename(temporary, this.path(".json")); // last: from now on it is found
-      this.removeOld();
+      removeLeastUsed(this.folder, FOLDER_BYTES);
     } catch {
       for (const i of plan.stages.keys()) await rm(this.temporary(i), { force: true }).catch(() => {});
     }
   }
+}
 
-  private removeOld(): void {
-    const files = readdirSync(this.folder).map((name) => ({ name, ...statSync(join(this.folder, name)) }));
-    const plans = files.filter(({ name }) => name.endsWith(".json")).sort((a, b) => b.mtimeMs - a.mtimeMs);
-    const anHourAgo = Date.now() - 3_600_000;
-    for (const { name, mtimeMs } of files)
-      if (name.endsWith(".tmp") && mtimeMs < anHourAgo) rmSync(join(this.folder, name), { force: true });
-    let kept = 0;
-    for (const { name } of plans) {
-      const planFiles = files.filter((file) => file.name.startsWith(name.slice(0, -".json".length)));
-      kept += planFiles.reduce((bytes, { size }) => bytes + size, 0);
-      if (kept > FOLDER_BYTES) for (const file of planFiles) rmSync(join(this.folder, file.name), { force: true });
-    }
-  }
+const constantsOf = (graph: Graph): ConstantOp[] =>
+  graph.nodes.flatMap(({ op }) => (op instanceof ConstantOp ? [op] : []));
+
+/** Finds the numbers of a graph's constants. @throws Error where there are none with the hash */
+function constantsByHash(graph: Graph): (hash: string) => HostArray {
+  let known: Map<string, HostArray> | undefined;
+  return (hash) => {
+    known ??= new Map(constantsOf(graph).map(({ contentHash, data }) => [contentHash, data]));
+    const data = known.get(hash);
+    if (!data) throw new Error("a constant is missing");
+    return data;
+  };
 }

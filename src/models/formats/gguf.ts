@@ -7,7 +7,6 @@ import {
   type GgufType,
   isMapped,
   releasePages,
-  SpillFile,
   type StoredFile,
 } from "../../files/index.ts";
 import { shapesEqual } from "../../ir/index.ts";
@@ -30,6 +29,7 @@ import {
   rowsOf,
   transpose,
 } from "./gguf-tensors.ts";
+import { keptBlocks } from "./kept-blocks.ts";
 
 /** How the weights of a GGUF file are kept in memory, and what their layers' inputs are rounded to. */
 export interface GgufOptions extends BlockLayerOptions {
@@ -78,9 +78,9 @@ export async function loadGguf(
       if (key.endsWith(".bias") && !state.has(key))
         state.set(key, { dtype: "f32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
     }
-    const spill = mayMap && matrices.size > 0 ? SpillFile.open() : undefined;
-    useBlocks(model, (key) => matrices.get(key), { activations, keep: (bytes) => spill?.keep(bytes) ?? bytes });
-    spill?.close();
+    const kept = mayMap && matrices.size > 0 ? keptBlocks(path) : undefined;
+    useBlocks(model, (key) => matrices.get(key), { activations, keep: kept?.keep });
+    kept?.close();
     loadStateDict(path, model.namedState(), state);
     if (weights === "stored") keepStorage(model, state);
     model.generationConfig = generationFromGguf(path, header);
