@@ -145,8 +145,9 @@ export class ArrayFile<T> {
     return readSync(this.file, data, 0, bytes, at) === bytes ? data : undefined;
   }
 
-  /** The end of the items. Arrays that were given stay. */
-  close(): void {
+  /** The end of the items. Arrays that were given stay. @param isDone all items were taken. @default true */
+  close(isDone = true): void {
+    this.isWhole &&= isDone;
     try {
       closeSync(this.file);
       const isUsed = this.known && this.isWhole && this.next === this.known.items.length;
@@ -165,7 +166,7 @@ export class ArrayFile<T> {
     const { bytes, items } = this.made;
     const index = `${this.temporary.slice(0, -".tmp".length)}.index.tmp`;
     renameSync(this.temporary, this.path(".bin"));
-    writeFileSync(index, JSON.stringify({ bytes, items }));
+    writeFileSync(index, JSON.stringify({ bytes, items }), { mode: 0o600 });
     renameSync(index, this.path(".json")); // last: from now on it is found
     removeLeastUsed(this.folder, FOLDER_BYTES);
   }

@@ -1,3 +1,4 @@
+import { statSync } from "#system";
 import { DataError, limits } from "../base/index.ts";
 import { fileAt } from "./disk.ts";
 import { type BlockFormat, blockFormats, decodeBlocks, type GgufType } from "./gguf-blocks.ts";
@@ -251,6 +252,31 @@ export async function readGgufHeader(from: string | StoredFile): Promise<GgufHea
   return file.header;
 }
 
+/** How long a header is remembered: a program that loads a model reads it for the weights and for the tokenizer. */
+const REMEMBERED_MS = 5000;
+/** Within this time a file may change again without showing it. */
+const UNSETTLED_MS = 1000;
+let remembered: { identity: string; header: GgufHeader } | undefined;
+
+/** What tells a file on this disk from others, and from itself after a change; undefined where nothing does. */
+function identityOf(path: string): string | undefined {
+  try {
+    const { dev, ino, size, mtimeMs } = statSync(path);
+    return Date.now() - mtimeMs < UNSETTLED_MS ? undefined : [dev, ino, size, mtimeMs, path].join(" ");
+  } catch {
+    return undefined; // not on this disk
+  }
+}
+
+function remember(identity: string, header: GgufHeader): void {
+  const entry = { identity, header };
+  remembered = entry;
+  const timer = setTimeout(() => {
+    if (remembered === entry) remembered = undefined;
+  }, REMEMBERED_MS);
+  if (typeof timer === "object") timer.unref(); // a number in pages
+}
+
 /** An open GGUF file. Tensors are read when they are asked for. */
 export class GgufFile {
   readonly path: string;
@@ -267,6 +293,8 @@ export class GgufFile {
   static async open(from: string | StoredFile): Promise<GgufFile> {
     const { name: path, open } = fileAt(from);
     const file = await open("a GGUF file");
+    const identity = identityOf(path);
+    if (identity !== undefined && remembered?.identity === identity) return new GgufFile(path, remembered.header, file);
     try {
       const { size } = file;
       for (let length = Math.min(FIRST_READ, size); ; length = Math.min(2 * length, size)) {
@@ -275,7 +303,9 @@ export class GgufFile {
           await readExactly(file, { position: 0, length }, (expected, received) => malformed(path, expected, received)),
           size,
         );
-        if (header) return new GgufFile(path, header, file);
+        if (!header) continue;
+        if (identity !== undefined) remember(identity, header);
+        return new GgufFile(path, header, file);
       }
     } catch (error) {
       await file.close();

@@ -2,7 +2,7 @@
  * Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around
  * them.
  */
-import { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "../base/index.ts";
+import { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks, knownHash, noteHash } from "../base/index.ts";
 import {
   add,
   arange,
@@ -93,6 +93,8 @@ class BlockTable {
       const byBlock = new Float32Array(minimums.length);
       for (let n = 0; n < rows; n++)
         for (let block = 0; block < blocks; block++) byBlock[block * rows + n] = minimums[n * blocks + block];
+      const hash = knownHash(minimums);
+      if (hash !== undefined) noteHash(byBlock, `${hash} by block`);
       this.minimums = constant("f32", [blocks, rows], byBlock);
     }
   }

@@ -5,6 +5,7 @@ import { GraphError, ShapeError } from "../base/index.ts";
 import {
   add,
   compile,
+  defaultDevice,
   div,
   gather,
   greater,
@@ -180,4 +181,29 @@ test("an error in a part of a model names that part, once", () => {
     expect((error as ShapeError).stack).toContain("matmul in h.17.attn: expected");
   }
   expect(() => withScope("head", () => mul(zeros([2]), zeros([3])))).toThrow(/^mul in head: /);
+});
+
+test("a function can be compiled before its first call, and tells what is wrong then", async () => {
+  let traced = 0;
+  const next = compile((x: F) => {
+    traced++;
+    return add(x, 1);
+  });
+  const graphs = defaultDevice().compiledCount;
+  await Promise.all([next.prepare(zeros([5])), next.prepare(zeros([5]))]);
+  expect([traced, defaultDevice().compiledCount - graphs]).toEqual([1, 1]);
+  expect(await (await next.run(tensor([1, 2, 3, 4, 5]))).toArray()).toEqual([2, 3, 4, 5, 6]);
+  expect(traced).toBe(1);
+  await next.prepare(zeros([6]));
+  expect(traced).toBe(2);
+  const wrong = compile((x: F) => matmul(x, zeros([4, 5])));
+  await expect(wrong.prepare(zeros([2, 3]))).rejects.toThrow(ShapeError);
+  const refused = compile((x: F) => {
+    refusal = next.prepare(x);
+    refusal.catch(() => {});
+    return x;
+  });
+  let refusal: Promise<void> = Promise.resolve();
+  await refused.run(zeros([5]));
+  await expect(refusal).rejects.toThrow(/without run, prepare or withSignal/);
 });

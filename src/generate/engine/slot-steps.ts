@@ -50,6 +50,7 @@ export class SlotSteps {
   private readonly cache: SlotCache;
   private readonly options: { device: Device; adapters?: AdapterPool };
   private plain: Steps;
+  private isDisposed = false;
   /** As the pool lays them out. */
   private adapted: (Steps & { layout: number }) | undefined;
 
@@ -76,12 +77,14 @@ export class SlotSteps {
    * token of a text needs
    */
   async prepare(texts: number): Promise<void> {
+    if (this.isDisposed) return;
     const { plain } = this;
+    const isCurrent = () => this.plain === plain && !this.isDisposed;
     const compiled = [plain.anyLength.prepare(...exampleInputs)];
     await nextTurn(); // tracing takes some hundredths of a second
-    if (texts > 0) compiled.push(prepareOneToken(plain));
+    if (texts > 0 && isCurrent()) compiled.push(prepareOneToken(plain));
     await nextTurn();
-    if (texts > 1) compiled.push(plain.several.prepare(...exampleInputs));
+    if (texts > 1 && isCurrent()) compiled.push(plain.several.prepare(...exampleInputs));
     await Promise.all(compiled);
   }
 
@@ -127,11 +130,16 @@ export class SlotSteps {
 
   /** Has the model traced anew: its layers were exchanged. */
   retrace(): void {
-    this.dispose();
+    this.disposeAll();
     this.plain = this.compile();
   }
 
   dispose(): void {
+    this.isDisposed = true;
+    this.disposeAll();
+  }
+
+  private disposeAll(): void {
     disposeOf(this.plain);
     disposeOf(this.adapted);
     this.adapted = undefined;

@@ -79,8 +79,13 @@ export async function loadGguf(
         state.set(key, { dtype: "f32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
     }
     const kept = mayMap && matrices.size > 0 ? keptBlocks(path) : undefined;
-    useBlocks(model, (key) => matrices.get(key), { activations, keep: kept?.keep });
-    kept?.close();
+    let isDone = false;
+    try {
+      useBlocks(model, (key) => matrices.get(key), { activations, keep: kept?.keep });
+      isDone = true;
+    } finally {
+      kept?.close(isDone);
+    }
     loadStateDict(path, model.namedState(), state);
     if (weights === "stored") keepStorage(model, state);
     model.generationConfig = generationFromGguf(path, header);

@@ -11,8 +11,8 @@ interface About {
 export interface KeptBlocks {
   /** See BlockLayerOptions. */
   keep(kind: BlockKind, count: number, make: () => BlockMatrix): BlockMatrix;
-  /** All have been made. Those that were given stay. */
-  close(): void;
+  /** Those that were given stay. @param isDone all have been made */
+  close(isDone: boolean): void;
 }
 
 /**
@@ -22,7 +22,7 @@ export interface KeptBlocks {
  */
 export function keptBlocks(path: string): KeptBlocks {
   const file = ArrayFile.open<About>(path, "matrices in blocks");
-  if (file) return { keep: (...matrix) => fromFile(file, ...matrix), close: () => file.close() };
+  if (file) return { keep: (...matrix) => fromFile(file, ...matrix), close: (isDone) => file.close(isDone) };
   const spill = SpillFile.open();
   return {
     keep: (_kind, _count, make) => {
