@@ -30,28 +30,28 @@ const items = [
 /** Takes all items. Returns which were made, and what came. */
 function takeAll(purpose = "test", list = items) {
   const file = ArrayFile.open<string>(source, purpose) as ArrayFile<string>;
-  const made: string[] = [];
+  const fresh: string[] = [];
   const taken = list.map((item) =>
     file.take(
       (about) => about === item.about,
       () => {
-        made.push(item.about);
+        fresh.push(item.about);
         return item;
       },
     ),
   );
   file.close();
-  return { made, taken };
+  return { fresh, taken };
 }
 
 describe.skipIf(SpillFile.open() === undefined)("an array file", () => {
   test("has arrays for the next start, which maps the large ones and knows their hashes", () => {
     const first = takeAll();
-    expect(first.made).toEqual(["large", "small"]);
+    expect(first.fresh).toEqual(["large", "small"]);
     expect(cached().map((name) => name.replace(/^[0-9a-f]{64}/, ""))).toEqual([".bin", ".json"]);
     for (const name of cached()) expect(statSync(join(folder, "cache", "weights", name)).mode & 0o77).toBe(0);
     const second = takeAll();
-    expect(second.made).toEqual([]);
+    expect(second.fresh).toEqual([]);
     for (const { taken } of [first, second]) {
       expect(taken).toEqual(items);
       for (const { arrays } of taken) for (const array of arrays) expect(knownHash(array)).toBe(hashNumbers(array));
@@ -61,18 +61,18 @@ describe.skipIf(SpillFile.open() === undefined)("an array file", () => {
 
   test("makes them anew for another purpose, and when the model's file has changed", () => {
     takeAll();
-    expect(takeAll("another").made).toHaveLength(2);
+    expect(takeAll("another").fresh).toHaveLength(2);
     utimesSync(source, new Date(), new Date(Date.now() - 5000));
-    expect(takeAll().made).toHaveLength(2);
-    expect(takeAll().made).toEqual([]);
+    expect(takeAll().fresh).toHaveLength(2);
+    expect(takeAll().fresh).toEqual([]);
   });
 
   test("makes anew what is not as expected, and forgets the file", () => {
     takeAll();
-    expect(takeAll("test", [...items].reverse()).made).toEqual(["small", "large"]);
-    expect(takeAll().made).toHaveLength(2);
-    expect(takeAll("test", items.slice(0, 1)).made).toEqual([]); // fewer than there are
-    expect(takeAll().made).toHaveLength(2);
+    expect(takeAll("test", [...items].reverse()).fresh).toEqual(["small", "large"]);
+    expect(takeAll().fresh).toHaveLength(2);
+    expect(takeAll("test", items.slice(0, 1)).fresh).toEqual([]); // fewer than there are
+    expect(takeAll().fresh).toHaveLength(2);
   });
 
   test.each([
@@ -83,10 +83,10 @@ describe.skipIf(SpillFile.open() === undefined)("an array file", () => {
   ])("makes them anew for %s", (_, damage) => {
     takeAll();
     damage(join(folder, "cache", "weights", cached()[0].replace(/\.bin$/, "")));
-    const { made, taken } = takeAll();
-    expect(made).toHaveLength(2);
+    const { fresh, taken } = takeAll();
+    expect(fresh).toHaveLength(2);
     expect(taken).toEqual(items);
-    expect(takeAll().made).toEqual([]);
+    expect(takeAll().fresh).toEqual([]);
   });
 
   test("leaves nothing of what was not finished", () => {

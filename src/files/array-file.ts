@@ -61,7 +61,7 @@ export class ArrayFile<T> {
   private readonly key: string;
   private readonly file: number;
   private readonly known: Index<T> | undefined;
-  private readonly made: Index<T> = { bytes: 0, items: [] };
+  private readonly written: Index<T> = { bytes: 0, items: [] };
   private next = 0;
   private isWhole = true;
 
@@ -75,8 +75,8 @@ export class ArrayFile<T> {
   /**
    * @param source path of the model's file
    * @param purpose what the arrays are, with all that they depend on besides the file and the code
-   * @returns undefined for a file too small or too large, where files are not mapped, no cache is wanted, or there is no
-   *   place for it
+   * @returns undefined for a file too small or too large, where files are not mapped, no cache is wanted, or there is
+   *   no place for it
    */
   static open<T>(source: string, purpose: string): ArrayFile<T> | undefined {
     const folder = cacheFolder("weights");
@@ -104,31 +104,31 @@ export class ArrayFile<T> {
 
   /** The next item: from the file if it is the expected one, otherwise what `make` makes. */
   take(isExpected: (about: T) => boolean, make: () => Kept<T>): Kept<T> {
-    const item = this.known?.items[this.next++];
-    const arrays = item && isExpected(item.about) ? item.arrays.map((place) => this.read(place)) : undefined;
-    if (item && arrays?.every((array) => array !== undefined)) return { about: item.about, arrays };
+    const kept = this.known?.items[this.next++];
+    const arrays = kept && isExpected(kept.about) ? kept.arrays.map((place) => this.read(place)) : undefined;
+    if (kept && arrays?.every((array) => array !== undefined)) return { about: kept.about, arrays };
     if (this.known) this.isWhole = false;
-    const made = make();
-    return this.known || !this.isWhole ? made : this.keep(made);
+    const item = make();
+    return this.known || !this.isWhole ? item : this.keep(item);
   }
 
-  private keep(made: Kept<T>): Kept<T> {
+  private keep(item: Kept<T>): Kept<T> {
     try {
-      const places = made.arrays.map((array) => this.write(array));
-      this.made.items.push({ about: made.about, arrays: places });
-      return { ...made, arrays: places.map((place, i) => this.read(place) ?? made.arrays[i]) };
+      const places = item.arrays.map((array) => this.write(array));
+      this.written.items.push({ about: item.about, arrays: places });
+      return { ...item, arrays: places.map((place, i) => this.read(place) ?? item.arrays[i]) };
     } catch {
       this.isWhole = false; // the disk is full
-      return made;
+      return item;
     }
   }
 
   private write(array: Numbers): Place {
     const { buffer, byteOffset, byteLength: bytes } = array;
     const data = new Uint8Array(buffer, byteOffset, bytes);
-    const at = this.made.bytes;
+    const at = this.written.bytes;
     for (let done = 0; done < bytes; ) done += writeSync(this.file, data, done, bytes - done, at + done);
-    this.made.bytes = Math.ceil((at + bytes) / ALIGNMENT) * ALIGNMENT;
+    this.written.bytes = Math.ceil((at + bytes) / ALIGNMENT) * ALIGNMENT;
     return { at, bytes, type: array instanceof Float32Array ? "f32" : "u8", hash: hashNumbers(array) };
   }
 
@@ -163,7 +163,7 @@ export class ArrayFile<T> {
   }
 
   private commit(): void {
-    const { bytes, items } = this.made;
+    const { bytes, items } = this.written;
     const index = `${this.temporary.slice(0, -".tmp".length)}.index.tmp`;
     renameSync(this.temporary, this.path(".bin"));
     writeFileSync(index, JSON.stringify({ bytes, items }), { mode: 0o600 });

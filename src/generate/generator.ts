@@ -181,9 +181,9 @@ export class Generator {
   }
 
   /**
-   * Compiles what texts without adapters need, so that they need not wait for it: what reads prompts and gives the first
-   * token, and with a number of `texts` that will be written together what is faster for their further tokens. Texts
-   * that come before the end wait for what they need alone. @param texts at most `maxSequences`. @default 0
+   * Compiles what texts without adapters need, so that they need not wait for it: what reads prompts and gives the
+   * first token, and with a number of `texts` that will be written together what is faster for their further tokens.
+   * Texts that come before the end wait for what they need alone. @param texts at most `maxSequences`. @default 0
    */
   async prepare(texts = 0): Promise<void> {
     await this.engine.prepare(Math.min(texts, this.maxSequences));

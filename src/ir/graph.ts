@@ -102,7 +102,7 @@ export class ConstantOp implements Op {
     return this.hash;
   }
 
-  /** The same for equal numbers, in this process; large ones, such as weights, are told apart without a look at them. */
+  /** The same for equal numbers, in this process; of large ones, such as weights, only in the same constant. */
   get fingerprint(): string {
     if (this.data.byteLength < LARGE_BYTES) return this.contentHash;
     this.identity ??= `constant ${++largeConstants}`;

@@ -66,8 +66,8 @@ export interface BlockLayerOptions {
   /** What the layers' inputs are rounded to on the CPU; see blockMatmul. @default "int8" */
   activations?: "int8" | "f32";
   /**
-   * Gives a matrix with so many numbers of a kind: what `make` makes, or the same from elsewhere. Kernels have weights in
-   * an order of their own, and read these when a graph is compiled. @default in memory
+   * Gives a matrix with so many numbers of a kind: what `make` makes, or the same from elsewhere. Kernels have weights
+   * in an order of their own, and read these when a graph is compiled. @default in memory
    */
   keep?: (kind: BlockKind, count: number, make: () => BlockMatrix) => BlockMatrix;
 }
@@ -302,13 +302,13 @@ function inBlocks(group: BlockGroup, options: BlockLayerOptions): Map<Module, Mo
   const rows = [...group.keys()].reduce((total, { weight }) => total + weight.shape[0], 0);
   const { keep = (_kind, _count, make) => make() } = options;
   const matrix = keep(kind, rows * columns, () => {
-    const made = emptyBlocks(kind, rows * columns);
+    const blocks = emptyBlocks(kind, rows * columns);
     let filled = 0;
     for (const [{ weight }, source] of group) {
-      source.pack(made, filled * columns);
+      source.pack(blocks, filled * columns);
       filled += weight.shape[0];
     }
-    return made;
+    return blocks;
   });
   const table = new BlockTable(rows, columns, matrix, options);
   const replacements = new Map<Module, Module>();

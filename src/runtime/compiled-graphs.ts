@@ -126,8 +126,8 @@ export class CompiledGraphs {
   }
 
   /**
-   * The place of a graph in the cache. One that holds weights has none, as the cache would fill with copies, unless they
-   * are not in its model and their hashes are known.
+   * The place of a graph in the cache. One that holds weights has none, as the cache would fill with copies, unless
+   * they are not in its model and their hashes are known.
    */
   private entryOf(graph: Graph, options: CompileOptions, { key, isSmall }: { key: string; isSmall: boolean }) {
     const { connection, cache } = this.settings;

@@ -107,7 +107,7 @@ export class Connection {
     this.request(body).catch(() => {});
   }
 
-  /** Whether models come without their constants, which the device keeps once for all; undefined until that is known. */
+  /** Whether models come without their constants, which the device keeps once for all; undefined until it is known. */
   get keepsConstantsOutside(): boolean | undefined {
     return this.isNative;
   }

@@ -114,8 +114,8 @@ export class CacheEntry {
   }
 
   /**
-   * The stages, with the request that ONNX Runtime writes its optimized models where they are whole. Host stages are not
-   * kept, nor are constants that passes have made.
+   * The stages, with the request that ONNX Runtime writes its optimized models where they are whole. Host stages are
+   * not kept, nor are constants that passes have made.
    */
   record(prepared: Prepared, stages: Stage[], graph: Graph): Stage[] {
     if (prepared.hostNodes.size > 0) return stages;

@@ -83,8 +83,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
    */
   withSignal(signal: AbortSignal | undefined): (...args: CallArguments<A>) => Promise<R>;
   /**
-   * Compiles for arguments of these shapes, as a call does, and runs nothing: a call that comes later need not wait. The
-   * function is traced before this returns. @throws (rejects with) the error of compiling
+   * Compiles for arguments of these shapes, as a call does, and runs nothing: a call that comes later need not wait.
+   * The function is traced before this returns. @throws (rejects with) the error of compiling
    */
   prepare(...args: CallArguments<A>): Promise<void>;
   /** Waits for the calls made so far. @throws (rejects with) the first of their errors of which nobody was told */

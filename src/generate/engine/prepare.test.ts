@@ -57,8 +57,8 @@ describe.skipIf(!sharesMemory)("graphs of a generator", () => {
     expect(await graphsFor(async () => texts.push(await write(generator, 120)))).toBe(1);
     await generator.prepare(1); // it is ready from here on
     expect(await graphsFor(async () => texts.push(await write(generator, 120)))).toBe(0);
-    const [short, changing, own] = texts;
-    expect(changing).toEqual(own);
+    const [short, changing, prepared] = texts;
+    expect(changing).toEqual(prepared);
     expect(changing.slice(0, 30)).toEqual(short);
     await dispose(generator);
   });
