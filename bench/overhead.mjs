@@ -7,6 +7,7 @@
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { serve } from "../dist/serve/index.js";
@@ -36,20 +37,36 @@ async function perToken(write, count) {
   return (performance.now() - start) / (count * TOKENS);
 }
 
+/** Milliseconds that the thread of this process has computed so far. */
+const computed = () => {
+  try {
+    return Number(readFileSync("/proc/self/schedstat", "utf8").split(" ")[0]) / 1e6;
+  } catch {
+    return Number.NaN;
+  }
+};
+
 /** The process of the model: it serves, and writes for itself when it is told a number of streams. */
 async function serving() {
   const file = modelFile();
   const { generator } = await openKindling(file, { contextLength: 2048, maxSequences: Math.max(...COUNTS) });
   const server = await serve({ id: "smollm2", generator, tokenizer: await Tokenizer.open(file) }, { port: 0 });
   const delay = monitorEventLoopDelay({ resolution: 1 });
+  let since = 0;
   const options = { temperature: 0, maxNewTokens: TOKENS, stopTokens: [] };
   process.on("message", async (/** @type {number | "watch" | "stop"} */ order) => {
-    if (order === "watch") delay.reset();
-    if (order === "watch") process.send?.(delay.enable());
-    else if (order !== "stop") process.send?.(await perToken((prompt) => generator.generate(prompt, options), order));
-    else {
+    if (order === "watch") {
+      delay.reset();
+      delay.enable();
+      since = computed();
+      process.send?.(true);
+    } else if (order === "stop") {
       delay.disable();
-      process.send?.([delay.max / 1e6, delay.percentile(99) / 1e6]);
+      process.send?.([delay.max / 1e6, delay.percentile(99) / 1e6, computed() - since]);
+    } else {
+      const before = computed();
+      const wall = await perToken((prompt) => generator.generate(prompt, options), order);
+      process.send?.([wall, (computed() - before) / (order * TOKENS)]);
     }
   });
   process.send?.(server.url);
@@ -65,24 +82,26 @@ async function compare() {
   };
   const url = await answer();
   console.log(
-    "| streams | engine alone, ms a token | by HTTP, ms a token | added, ms | longest block of the event loop, P99, ms |",
+    "| streams | engine alone, ms a token | by HTTP, ms a token | added, ms | of the server's thread | longest block of the event loop, P99, ms |",
   );
-  console.log("| --- | --- | --- | --- | --- |");
+  console.log("| --- | --- | --- | --- | --- | --- |");
   for (const count of COUNTS) {
     await ask(count); // compiles
-    /** @type {{ alone: number, http: number, longest: number, p99: number }[]} */
+    /** @type {{ alone: number, http: number, thread: number, longest: number, p99: number }[]} */
     const rounds = [];
     for (let round = 0; round < ROUNDS; round++) {
-      const alone = await ask(count);
+      const [alone, ofThread] = await ask(count);
       await ask("watch");
       const http = await perToken((prompt) => streamed(url, prompt, TOKENS), count);
-      const [longest, p99] = await ask("stop");
-      rounds.push({ alone, http, longest, p99 });
+      const [longest, p99, served] = await ask("stop");
+      rounds.push({ alone, http, thread: served / (count * TOKENS) - ofThread, longest, p99 });
     }
     const of = (/** @type {(round: (typeof rounds)[0]) => number} */ value) => median(rounds.map(value)).toFixed(3);
     const added = of(({ alone, http }) => http - alone);
     const blocks = `${Math.max(...rounds.map(({ longest }) => longest)).toFixed(1)}, ${of(({ p99 }) => p99)}`;
-    console.log(`| ${count} | ${of(({ alone }) => alone)} | ${of(({ http }) => http)} | ${added} | ${blocks} |`);
+    console.log(
+      `| ${count} | ${of(({ alone }) => alone)} | ${of(({ http }) => http)} | ${added} | ${of(({ thread }) => thread)} | ${blocks} |`,
+    );
   }
   child.kill();
 }
