@@ -50,7 +50,12 @@ describe("lines of JSON", () => {
 
   test("come at the end of a stream", async () => {
     const before = lines.length;
-    const stream = await post(app, "/v1/completions", { prompt: "Hidden", max_tokens: 3, temperature: 0, stream: true }, key);
+    const stream = await post(
+      app,
+      "/v1/completions",
+      { prompt: "Hidden", max_tokens: 3, temperature: 0, stream: true },
+      key,
+    );
     await stream.text();
     expect(lines).toHaveLength(before + 1);
     expect(last()).toMatchObject({ status: 200, completion_tokens: 3, finish_reason: "length" });
