@@ -40,6 +40,7 @@ export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bit
 export { HalfArray } from "./half-array.ts";
 export { hashBytes, hashNumbers } from "./hash.ts";
 export { isObject } from "./is-object.ts";
+export { joined } from "./joined.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
 export { type Merged, merged } from "./merge.ts";
 export { nextTurn } from "./next-turn.ts";

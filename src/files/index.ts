@@ -4,7 +4,6 @@
  */
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { browserStore } from "./browser-store.ts";
-export { joined } from "./bytes.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { commandLine } from "./command-line.ts";
 export { diskFile, diskFolder, fileAt, folderAt } from "./disk.ts";
