@@ -42,6 +42,7 @@ export { hashBytes, hashNumbers } from "./hash.ts";
 export { isObject } from "./is-object.ts";
 export { joined } from "./joined.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
+export { LONGEST_TIMER_MS } from "./longest-timer.ts";
 export { type Merged, merged } from "./merge.ts";
 export { nextTurn } from "./next-turn.ts";
 export { onAbort } from "./on-abort.ts";

@@ -1,9 +1,9 @@
-import { checkOptions, OptionError } from "../base/index.ts";
+import { checkOptions, LONGEST_TIMER_MS, OptionError } from "../base/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { DataFolder } from "./data-folder.ts";
 import { imageHostNames } from "./images/index.ts";
-import { LONGEST_MS, limitNames, type Servable, ServedModels } from "./models/index.ts";
+import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 import {
   AuditLog,
   type ConnectionOptions,
@@ -157,10 +157,10 @@ function checkServeOptions(options: ServeOptions): void {
       fix: "choose another --port",
     });
   }
-  if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > LONGEST_MS)
+  if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > LONGEST_TIMER_MS)
     throw new OptionError({
       where: "serve",
-      expected: `drainTimeoutMs from 0 to ${LONGEST_MS}`,
+      expected: `drainTimeoutMs from 0 to ${LONGEST_TIMER_MS}`,
       received: String(drainTimeoutMs),
       fix: "choose a whole number in the range",
     });

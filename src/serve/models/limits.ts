@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../../base/index.ts";
+import { checkOptions, LONGEST_TIMER_MS, OptionError } from "../../base/index.ts";
 import type { QueueOptions } from "../queue.ts";
 import type { PoolOptions } from "./pool.ts";
 
@@ -10,16 +10,13 @@ export interface LimitOptions extends QueueOptions, PoolOptions {
   stalledTimeoutMs?: number;
 }
 
-/** Timers count in 32 bits. */
-export const LONGEST_MS = 2 ** 31 - 1;
-
 /** The least and the most of each. */
 const ranges: Readonly<Record<keyof LimitOptions, readonly [least: number, most: number]>> = {
-  maxQueue: [0, LONGEST_MS],
-  queueTimeoutMs: [1, LONGEST_MS],
-  requestTimeoutMs: [1, LONGEST_MS],
-  stalledTimeoutMs: [1, LONGEST_MS],
-  keepAliveMs: [0, LONGEST_MS],
+  maxQueue: [0, LONGEST_TIMER_MS],
+  queueTimeoutMs: [1, LONGEST_TIMER_MS],
+  requestTimeoutMs: [1, LONGEST_TIMER_MS],
+  stalledTimeoutMs: [1, LONGEST_TIMER_MS],
+  keepAliveMs: [0, LONGEST_TIMER_MS],
   memoryBytes: [1, Number.MAX_SAFE_INTEGER],
 };
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
-import { OptionError } from "../../base/index.ts";
+import { LONGEST_TIMER_MS, OptionError } from "../../base/index.ts";
 
 /** How long connections may take, and how many there may be. */
 export interface ConnectionOptions {
@@ -25,8 +25,6 @@ const defaults = { maxConnections: 4096, headersTimeoutMs: 10_000, bodyTimeoutMs
 
 export const connectionNames = Object.keys(defaults) as (keyof ConnectionOptions)[];
 
-/** Timers count in 32 bits. */
-const MOST = 2 ** 31 - 1;
 /** How often the times of all connections are looked at, at most. */
 const CHECK_MS = 1000;
 /** Asks the system whether the other end is still there, once nothing has come for so long. */
@@ -37,10 +35,10 @@ export function connectionLimits(options: ConnectionOptions): Required<Connectio
   const limits = { ...defaults };
   for (const name of connectionNames) {
     const value = options[name] ?? defaults[name];
-    if (!Number.isInteger(value) || value < 1 || value > MOST)
+    if (!Number.isInteger(value) || value < 1 || value > LONGEST_TIMER_MS)
       throw new OptionError({
         where: "serve",
-        expected: `${name} from 1 to ${MOST}`,
+        expected: `${name} from 1 to ${LONGEST_TIMER_MS}`,
         received: String(value),
         fix: "choose a whole number in the range",
       });
