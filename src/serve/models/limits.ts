@@ -1,5 +1,6 @@
-import { checkOptions, LONGEST_TIMER_MS, OptionError } from "../../base/index.ts";
+import { checkOptions, LONGEST_TIMER_MS } from "../../base/index.ts";
 import type { QueueOptions } from "../queue.ts";
+import { type Ranges, requireWholeNumbers } from "../whole-numbers.ts";
 import type { PoolOptions } from "./pool.ts";
 
 /** How much of a server its clients may use. */
@@ -10,8 +11,7 @@ export interface LimitOptions extends QueueOptions, PoolOptions {
   stalledTimeoutMs?: number;
 }
 
-/** The least and the most of each. */
-const ranges: Readonly<Record<keyof LimitOptions, readonly [least: number, most: number]>> = {
+const ranges: Ranges<keyof LimitOptions> = {
   maxQueue: [0, LONGEST_TIMER_MS],
   queueTimeoutMs: [1, LONGEST_TIMER_MS],
   requestTimeoutMs: [1, LONGEST_TIMER_MS],
@@ -25,15 +25,5 @@ export const limitNames = Object.keys(ranges) as (keyof LimitOptions)[];
 /** @throws OptionError for limits that are unknown or cannot be */
 export function checkLimits(options: LimitOptions): void {
   checkOptions("serve", options, limitNames);
-  for (const name of limitNames) {
-    const value = options[name];
-    const [least, most] = ranges[name];
-    if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) continue;
-    throw new OptionError({
-      where: "serve",
-      expected: `${name} from ${least} to ${most}`,
-      received: String(value),
-      fix: "choose a whole number in the range",
-    });
-  }
+  requireWholeNumbers(options, ranges);
 }
