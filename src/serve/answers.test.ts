@@ -1,6 +1,7 @@
 /** What answers have besides text: tools, thoughts, log probabilities, forms; and several of them at once. */
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { heldModel, ScriptedGenerator, tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "./index.ts";
 
@@ -110,11 +111,7 @@ test("thoughts come apart from the answer, whole and streamed", async () => {
 describe("by a model", () => {
   const app = createApp(tinyServedModel({ contextLength: 2048 }));
   const post = async (path: string, body: object) => {
-    const answer = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    const answer = await app.request(path, jsonPost(body));
     // biome-ignore lint/suspicious/noExplicitAny: whatever the endpoint gives
     return { status: answer.status, body: (await answer.json()) as any };
   };
@@ -163,11 +160,7 @@ describe("by a model", () => {
     expect(Object.keys(logprobs.top_logprobs[0])).toHaveLength(2);
     const { logprobs: echoed } = (await complete({ ...ends, echo: true })).body.choices[0];
     expect(echoed.tokens).toEqual([..."Once", "a"]); // what lm-evaluation-harness counts on
-    const streamed = await app.request("/v1/completions", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ prompt: "Once", seed: 1, ...ends, stream: true }),
-    });
+    const streamed = await app.request("/v1/completions", jsonPost({ prompt: "Once", seed: 1, ...ends, stream: true }));
     const events = (await streamed.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
     expect(events.flatMap((event) => JSON.parse(event.slice(6)).choices[0].logprobs ?? [])).toEqual([logprobs]);
   });
@@ -177,11 +170,10 @@ describe("by a model", () => {
     const { content } = body.choices[0].logprobs;
     expect(content).toHaveLength(5);
     expect(content[0]).toMatchObject({ bytes: expect.any(Array), top_logprobs: { length: 3 } });
-    const streamed = await app.request("/v1/chat/completions", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ messages, max_tokens: 5, seed: 1, logprobs: true, top_logprobs: 3, stream: true }),
-    });
+    const streamed = await app.request(
+      "/v1/chat/completions",
+      jsonPost({ messages, max_tokens: 5, seed: 1, logprobs: true, top_logprobs: 3, stream: true }),
+    );
     const events = (await streamed.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
     const pieces = events.flatMap((event) => JSON.parse(event.slice(6)).choices[0].logprobs?.content ?? []);
     expect(pieces).toEqual(content);

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 import { countFields, messagesFields } from "./requests.ts";
@@ -198,11 +199,7 @@ describe("errors", () => {
 
   const app = createApp(tinyServedModel());
   const refusal = async (more: object, path = "/v1/messages") => {
-    const answer = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...request, model: "tiny", max_tokens: 5, ...more }),
-    });
+    const answer = await app.request(path, jsonPost({ ...request, model: "tiny", max_tokens: 5, ...more }));
     const body = (await answer.json()) as { type: string; error: { type: string; message: string } };
     expect([answer.status, body.type, body.error?.type]).toEqual([400, "error", "invalid_request_error"]);
     return body.error.message;

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Ollama } from "ollama";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 import { chatFields, generateFields, optionFields } from "./requests.ts";
@@ -85,11 +86,7 @@ describe("chats", () => {
 
   test("stream unless they are told not to", async () => {
     generator.text = "Five.";
-    const answer = await fetch(`${server.url}/api/chat`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(request),
-    });
+    const answer = await fetch(`${server.url}/api/chat`, jsonPost(request));
     expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
     const lines = (await answer.text()).trimEnd().split("\n");
     expect(lines.map((line) => (JSON.parse(line) as { done: boolean }).done)).toEqual([
@@ -257,11 +254,7 @@ describe("errors", () => {
 
   const app = createApp(tinyServedModel());
   const refusal = async (path: string, more: object) => {
-    const answer = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "tiny", ...more }),
-    });
+    const answer = await app.request(path, jsonPost({ model: "tiny", ...more }));
     const { error } = (await answer.json()) as { error: string };
     expect([answer.status, typeof error]).toEqual([400, "string"]);
     return error;

@@ -3,6 +3,7 @@ import OpenAI from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
+import { jsonPost } from "../../testing/json-post.ts";
 import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 
@@ -359,11 +360,7 @@ describe("in the background", () => {
 
 type AnswerBody = OpenAI.Responses.Response & { error: { type: string; message: string } };
 async function post(app: ReturnType<typeof createApp>, body: object) {
-  const answer = await app.request("/v1/responses", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const answer = await app.request("/v1/responses", jsonPost(body));
   return { status: answer.status, body: (await answer.json()) as AnswerBody };
 }
 
