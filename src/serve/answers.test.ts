@@ -2,7 +2,7 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jsonPost } from "../testing/json-post.ts";
-import { heldModel, ScriptedGenerator, tinyServedModel } from "../testing/served-model.ts";
+import { addCall, heldModel, ScriptedGenerator, tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "./index.ts";
 
 const hermes =
@@ -43,10 +43,8 @@ const messages = [{ role: "user" as const, content: "2 + 3?" }];
 const request = { model: "scripted", messages };
 
 describe("tools", () => {
-  const call = '<tool_call>\n{"name": "add", "arguments": {"a": 5}}\n</tool_call>';
-
   test("are called by the official client, and the text beside calls is content", async () => {
-    generator.text = `I add.\n${call}`;
+    generator.text = `I add.\n${addCall}`;
     const { choices } = await client.chat.completions.create({ ...request, tools });
     expect(choices[0]).toMatchObject({
       finish_reason: "tool_calls",
@@ -58,7 +56,7 @@ describe("tools", () => {
   });
 
   test("and their messages, as the client has parsed them, go back", async () => {
-    generator.text = call;
+    generator.text = addCall;
     const strict = [{ ...tools[0], function: { ...tools[0].function, strict: true } }];
     const whole = await client.chat.completions.parse({ ...request, tools: strict });
     const streamed = await client.chat.completions.stream({ ...request, tools: strict }).finalChatCompletion();
@@ -74,7 +72,7 @@ describe("tools", () => {
   });
 
   test("are streamed as they are written", async () => {
-    generator.text = call;
+    generator.text = addCall;
     const stream = client.chat.completions.stream({ ...request, tools });
     const pieces: string[] = [];
     stream.on("tool_calls.function.arguments.delta", ({ arguments_delta: piece }) => pieces.push(piece));
@@ -86,10 +84,10 @@ describe("tools", () => {
   });
 
   test("that are not offered, or may not be called, are text", async () => {
-    generator.text = call;
+    generator.text = addCall;
     for (const more of [{}, { tools, tool_choice: "none" as const }]) {
       const { choices } = await client.chat.completions.create({ ...request, ...more });
-      expect(choices[0]).toMatchObject({ finish_reason: "stop", message: { content: call } });
+      expect(choices[0]).toMatchObject({ finish_reason: "stop", message: { content: addCall } });
     }
   });
 });
