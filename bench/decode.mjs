@@ -6,12 +6,13 @@
  *   npm run bench -- decode [--smallest]
  */
 import { fileURLToPath } from "node:url";
-import { child, llamaFolder, modelFile, openKindling, openLlama, residentBytes } from "./smollm.mjs";
+import { llamaFolder } from "./peer-packages.mjs";
+import { child, modelFile, openKindling, openLlama, promptOf, residentBytes } from "./smollm.mjs";
 import { isSmallest, median } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const [ROUNDS, TOKENS, ROOMS] = isSmallest ? [1, 4, [64]] : [5, 64, [600, 2048, 8192]];
-const prompt = Array.from({ length: 17 }, (_, i) => 300 + ((i * 7919) % 20000));
+const prompt = promptOf(0);
 const [program, path = "", room = "0"] = process.argv.slice(process.argv.indexOf("--child") + 1);
 
 /** Milliseconds between tokens but the first. @param {AsyncIterable<unknown>} tokens */

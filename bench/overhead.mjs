@@ -13,14 +13,12 @@ import { fileURLToPath } from "node:url";
 import { serve } from "../dist/serve/index.js";
 import { Tokenizer } from "../dist/tokenizers/index.js";
 import { streamed } from "./server-process.mjs";
-import { modelFile, openKindling } from "./smollm.mjs";
+import { modelFile, openKindling, promptOf } from "./smollm.mjs";
 import { isSmallest, median } from "./torch-python.mjs";
 
 const [ROUNDS, TOKENS] = isSmallest ? [1, 4] : [7, 96];
 const COUNTS = [1, 8];
 const self = fileURLToPath(import.meta.url);
-/** @param {number} shift */
-const promptOf = (shift) => Array.from({ length: 17 }, (_, i) => 300 + ((i * 7919 + shift * 131) % 20000));
 
 /**
  * Milliseconds a token, of all streams together.

@@ -3,8 +3,8 @@
  * A real model of 135 M parameters in 4 bits (SmolLM2-135M-Instruct, Q4_1), and llama.cpp to compare with
  * (node-llama-cpp): each is fetched once.
  */
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -12,6 +12,7 @@ import { Generator } from "../dist/generate/index.js";
 import { fromPretrained } from "../dist/models/index.js";
 import { Device } from "../dist/runtime/index.js";
 import { setDefaultDevice } from "../dist/tensor/index.js";
+import { llamaFolder } from "./peer-packages.mjs";
 import { benchFolder, torchEnvironment, torchPython } from "./torch-python.mjs";
 
 export const THREADS = 2;
@@ -27,29 +28,12 @@ export function modelFile() {
   return join(files, readdirSync(files).find((name) => name.endsWith(".gguf")) ?? "");
 }
 
-/** The folder with node-llama-cpp, installed once, without its scripts: its libraries come in packages. */
-export function llamaFolder() {
-  const folder = join(benchFolder, "peers", "llama");
-  if (!existsSync(join(folder, "node_modules"))) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), "{}");
-    const library = `@node-llama-cpp/${process.platform}-${process.arch}@3.22.1`
-      .replace("darwin", "mac")
-      .replace("win32", "win");
-    const options = [
-      "install",
-      "--no-audit",
-      "--no-fund",
-      "--ignore-scripts",
-      "--omit=optional",
-      "node-llama-cpp@3.22.1",
-      library,
-    ];
-    if (spawnSync("npm", options, { cwd: folder, stdio: "inherit" }).status !== 0)
-      throw new Error("node-llama-cpp could not be installed");
-  }
-  return folder;
-}
+/**
+ * Ids of a prompt, from 300 to 20299. Prompts of two shifts differ at each place.
+ * @param {number} shift @param {number} [length]
+ */
+export const promptOf = (shift, length = 17) =>
+  Array.from({ length }, (_, i) => 300 + ((i * 7919 + shift * 131) % 20000));
 
 export const residentBytes = () => {
   try {

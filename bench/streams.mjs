@@ -6,15 +6,13 @@
  *   npm run bench -- streams [--smallest]
  */
 import { fileURLToPath } from "node:url";
-import { child, modelFile, openKindling, openLlama, residentBytes } from "./smollm.mjs";
+import { child, modelFile, openKindling, openLlama, promptOf, residentBytes } from "./smollm.mjs";
 import { isSmallest, median } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const [ROUNDS, TOKENS, PROMPT, SHARED] = isSmallest ? [1, 4, 24, 16] : [3, 48, 512, 400];
 const STREAMS = 8;
 const [program, path = ""] = process.argv.slice(process.argv.indexOf("--child") + 1);
-/** @param {number} shift @param {number} length */
-const promptOf = (shift, length) => Array.from({ length }, (_, i) => 300 + ((i * 7919 + shift * 131) % 20000));
 
 /**
  * @typedef {object} Program
@@ -39,11 +37,11 @@ async function timesOf(tokens, count) {
 
 /** @param {Program} program */
 async function measure({ write }) {
-  await timesOf(write(promptOf(1, 17)), 4); // compiles
-  await Promise.all(Array.from({ length: STREAMS }, (_, i) => timesOf(write(promptOf(i + 20, 17)), 4)));
-  const one = await timesOf(write(promptOf(2, 17)), TOKENS);
+  await timesOf(write(promptOf(1)), 4); // compiles
+  await Promise.all(Array.from({ length: STREAMS }, (_, i) => timesOf(write(promptOf(i + 20)), 4)));
+  const one = await timesOf(write(promptOf(2)), TOKENS);
   const start = performance.now();
-  await Promise.all(Array.from({ length: STREAMS }, (_, i) => timesOf(write(promptOf(i + 40, 17)), TOKENS)));
+  await Promise.all(Array.from({ length: STREAMS }, (_, i) => timesOf(write(promptOf(i + 40)), TOKENS)));
   const many = performance.now() - start;
   await timesOf(write(promptOf(3, PROMPT)), 1); // by now all that it needs is compiled
   const long = await timesOf(write(promptOf(4, PROMPT)), 1);

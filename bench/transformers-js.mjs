@@ -14,7 +14,7 @@ import { exportModel, fromPretrained, saveGguf } from "../dist/models/index.js";
 import { Device } from "../dist/runtime/index.js";
 import { setDefaultDevice } from "../dist/tensor/index.js";
 import { transformersJsFolder } from "./peer-packages.mjs";
-import { child, modelFile, THREADS } from "./smollm.mjs";
+import { child, modelFile, promptOf, THREADS } from "./smollm.mjs";
 import { benchFolder, isSmallest, median, torchEnvironment, torchPython } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
@@ -23,8 +23,6 @@ const [program, precision = ""] = process.argv.slice(process.argv.indexOf("--chi
 const models = join(transformersJsFolder(), "models");
 const onnx = join(models, "smollm2", "onnx");
 const gguf = join(models, "smollm2-q8_0.gguf");
-/** @param {number} shift @param {number} length */
-const promptOf = (shift, length) => Array.from({ length }, (_, i) => 300 + ((i * 7919 + shift * 131) % 20000));
 
 /** The model in f32 and in 8 bits, as ONNX and as GGUF, each made once. */
 async function makeAll() {
@@ -107,8 +105,8 @@ async function transformersJs() {
 
 /** @param {Write} write */
 async function measure(write) {
-  await write(promptOf(1, 17), 4);
-  const [first, ...rest] = await write(promptOf(2, 17), TOKENS);
+  await write(promptOf(1), 4);
+  const [first, ...rest] = await write(promptOf(2), TOKENS);
   await write(promptOf(3, PROMPT), 1);
   const [long] = await write(promptOf(4, PROMPT), 1);
   return { decode: (1000 * rest.length) / (rest[rest.length - 1] - first), prefill: (1000 * PROMPT) / long };

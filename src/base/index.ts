@@ -40,7 +40,9 @@ export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bit
 export { HalfArray } from "./half-array.ts";
 export { hashBytes, hashNumbers, knownHash, noteHash } from "./hash.ts";
 export { isObject } from "./is-object.ts";
+export { joined } from "./joined.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
+export { LONGEST_TIMER_MS } from "./longest-timer.ts";
 export { type Merged, merged } from "./merge.ts";
 export { nextTurn } from "./next-turn.ts";
 export { onAbort } from "./on-abort.ts";

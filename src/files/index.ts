@@ -5,7 +5,6 @@
 export { ArrayFile } from "./array-file.ts";
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { browserStore } from "./browser-store.ts";
-export { joined } from "./bytes.ts";
 export { cacheFolder, removeLeastUsed } from "./cache-folder.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { commandLine } from "./command-line.ts";

@@ -1,6 +1,5 @@
 /** Downloads that stay: files are kept in parts, so that one that was cut goes on with the part that was under way. */
-import { DataError, RuntimeError } from "../base/index.ts";
-import { joined } from "./bytes.ts";
+import { DataError, joined, RuntimeError } from "../base/index.ts";
 import { type ByteSource, blobSource } from "./source.ts";
 import {
   chunksOf,
@@ -289,7 +288,7 @@ class PartWriter {
   }
 
   private async flush(): Promise<void> {
-    await this.put(this.part, joined(this.waiting));
+    await this.put(this.part, joined(Uint8Array, this.waiting));
     this.part++;
     this.waiting = [];
     this.waitingBytes = 0;

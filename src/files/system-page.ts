@@ -2,8 +2,7 @@
  * A page has no file system, no environment and no processes: paths are cut and joined as text, and whoever calls
  * anything else learns what there is in its place.
  */
-import { RuntimeError } from "../base/index.ts";
-import { joined } from "./bytes.ts";
+import { joined, RuntimeError } from "../base/index.ts";
 
 const absent = (where: string): RuntimeError =>
   new RuntimeError({
@@ -102,5 +101,5 @@ export async function inflate(packed: Uint8Array, most: number): Promise<Uint8Ar
     await reader.cancel();
     throw new RangeError(`more than ${most} bytes`);
   }
-  return joined(pieces);
+  return joined(Uint8Array, pieces);
 }

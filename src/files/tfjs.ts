@@ -1,5 +1,4 @@
-import { DataError, type HostArray, hostArrayFrom } from "../base/index.ts";
-import { joined } from "./bytes.ts";
+import { DataError, type HostArray, hostArrayFrom, joined } from "../base/index.ts";
 import { fileAt } from "./disk.ts";
 import { readJsonList } from "./json.ts";
 import { readBytes } from "./read.ts";
@@ -32,7 +31,7 @@ export async function readTfjsWeights(from: string | StoredFile): Promise<Map<st
   for (const [i, group] of (await readJsonList(manifest)).entries()) {
     const { paths, weights } = checkedGroup(path, i, group);
     const parts = await Promise.all(paths.map((name) => readBytes(manifest.folder().file(name))));
-    const bytes = parts.length === 1 ? parts[0] : joined(parts);
+    const bytes = parts.length === 1 ? parts[0] : joined(Uint8Array, parts);
     let offset = 0;
     for (const entry of weights) {
       const where = `${path}, weight "${entry.name}"`;

@@ -1,6 +1,5 @@
 /** Files behind addresses: read part by part where the server gives parts, else whole, once. */
-import { DataError, RuntimeError } from "../base/index.ts";
-import { joined } from "./bytes.ts";
+import { DataError, joined, RuntimeError } from "../base/index.ts";
 import { type ByteSource, bytesSource, type Folder, type StoredFile } from "./source.ts";
 
 /** Asks for an address. What it gives has a status below 400, but for those in `accepted`. */
@@ -158,7 +157,7 @@ async function bodyOf(url: string, response: Response, length?: number): Promise
       fix,
     });
   }
-  return pieces.length === 1 ? pieces[0] : joined(pieces);
+  return pieces.length === 1 ? pieces[0] : joined(Uint8Array, pieces);
 }
 
 /** The pieces of an answer as they come. @throws RuntimeError where the server stops in the middle */

@@ -1,12 +1,11 @@
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import {
   type AccessOptions,
   accessRules,
-  asRequestError,
+  answerErrors,
   bodyText,
   jsonOf,
+  limitedBodies,
   type OperationOptions,
   Operations,
   RequestError,
@@ -27,14 +26,9 @@ export function gatewayApp(
 ): { app: Hono<Environment>; operations: Operations } {
   const app = new Hono<Environment>();
   const operations = new Operations(options, []);
-  const { maxBodyMiB } = gateway.config.server;
-  const tooLarge = () => {
-    const message = `body: expected at most ${maxBodyMiB} MiB; received more`;
-    throw new RequestError({ status: 413, message, code: "request_too_large" });
-  };
   app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
   app.get("/health", (c) => (operations.isDraining ? c.json({ status: "draining" }, 503) : c.json({ status: "ok" })));
-  app.use(operations.guarded(), unpackedBodies(), bodyLimit({ maxSize: maxBodyMiB * 2 ** 20, onError: tooLarge }));
+  app.use(operations.guarded(), unpackedBodies(), limitedBodies(gateway.config.server.maxBodyMiB));
   app.get("/metrics", async (c) => {
     const { body, type } = await gateway.metrics.text();
     return c.body(body, 200, { "content-type": type });
@@ -56,16 +50,7 @@ export function gatewayApp(
       return answered(c, gateway, request);
     });
   }
-  app.notFound(({ req }) => {
-    throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
-  });
-  app.onError((error, c) => {
-    const refusal = asRequestError(error);
-    const record = c.get("record");
-    record.failed(error, refusal);
-    const body = { ...refusal.body, request_id: record.id };
-    return c.json(body, refusal.status as ContentfulStatusCode, refusal.headers);
-  });
+  answerErrors(app);
   return { app, operations };
 }
 

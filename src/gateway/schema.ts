@@ -1,12 +1,9 @@
 /** What a configuration may say. Each field is described in docs/gateway.md. */
 import { z } from "zod";
+import { LONGEST_TIMER_MS } from "../base/index.ts";
 import { presets, type UpstreamKind } from "./presets.ts";
 
-/** Timers count milliseconds in 31 bits. */
-const milliseconds = z
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1);
+const milliseconds = z.int().min(1).max(LONGEST_TIMER_MS);
 const count = z.int().min(1);
 const name = z.string().min(1).max(200);
 const money = z.number().positive();

@@ -10,15 +10,11 @@ import {
   type WhisperForConditionalGeneration,
 } from "../models/index.ts";
 import { defaultDevice, randomKey, zeros } from "../tensor/index.ts";
+import { collect } from "../testing/collect.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import { Generator, ImageTextGenerator, Seq2SeqGenerator, SpeechGenerator } from "./index.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
-const collect = async <T>(parts: AsyncGenerator<T>): Promise<T[]> => {
-  const all: T[] = [];
-  for await (const part of parts) all.push(part);
-  return all;
-};
 
 const { connection } = defaultDevice().allocate("f32", []);
 const { request } = connection;

@@ -13,6 +13,7 @@ import {
 } from "../models/index.ts";
 import { Device } from "../runtime/index.ts";
 import { defaultDevice, randomKey, setDefaultDevice } from "../tensor/index.ts";
+import { collect } from "../testing/collect.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import {
   type GenerateOptions,
@@ -25,11 +26,6 @@ import {
 
 const decoders = fileURLToPath(new URL("../../golden/decoders", import.meta.url));
 const PROMPT = [3, 7, 1, 12, 5, 9, 2, 8, 14, 6, 11];
-const collect = async (stream: AsyncGenerator<number>): Promise<number[]> => {
-  const ids: number[] = [];
-  for await (const id of stream) ids.push(id);
-  return ids;
-};
 
 /** Tokens of a greedy text, and the logits that each was picked from. */
 async function textOf(model: CausalLM, options: GeneratorOptions) {

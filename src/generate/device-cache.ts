@@ -20,6 +20,7 @@ import {
   Variable,
   where,
 } from "../tensor/index.ts";
+import { doubled } from "./doubled.ts";
 
 export interface DeviceCacheOptions {
   /** Most positions that there may ever be. */
@@ -144,11 +145,9 @@ export class DeviceCache {
 
   /** Makes room for so many positions; what is there stays. @throws RuntimeError when the memory is not there */
   async reserve(length: number): Promise<void> {
-    let room = this.room;
-    if (length <= room) return;
-    while (room < length) room *= 2;
+    if (length <= this.room) return;
     const all = this.variables.flatMap(({ k, v }) => [k, v]) as unknown as Variable[];
-    await lengthenVariables(all, 2, Math.min(room, this.maxLength));
+    await lengthenVariables(all, 2, doubled(this.room, length, this.maxLength));
   }
 
   /** Takes the text of a cache with one row, of the same model, as that of one of the rows here. */

@@ -10,6 +10,7 @@ import {
 } from "../models/index.ts";
 import { mapModules, mapParameters, Parameter, Projection } from "../nn/index.ts";
 import { add, matmul, normal, type RandomKey, randomKey, type Tensor } from "../tensor/index.ts";
+import { collect } from "../testing/collect.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import { Generator, ImageTextGenerator, Seq2SeqGenerator } from "./index.ts";
 
@@ -48,12 +49,6 @@ const adapt = (model: PretrainedModel, at: RegExp) =>
 async function change(model: PretrainedModel): Promise<void> {
   for (const [path, parameter] of model.namedParameters())
     if (/\.[ab]$/.test(path)) parameter.set((await parameter.read()).map((x) => 0.5 - 3 * x));
-}
-
-async function collect(stream: AsyncGenerator<number>): Promise<number[]> {
-  const ids: number[] = [];
-  for await (const id of stream) ids.push(id);
-  return ids;
 }
 
 /**

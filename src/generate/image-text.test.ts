@@ -1,14 +1,9 @@
 /** Models that see images and write: the tokens that transformers' generate gives. */
 import { expect, test } from "vitest";
 import { type BlipForConditionalGeneration, fromPretrained, type ImageTextModel } from "../models/index.ts";
+import { collect } from "../testing/collect.ts";
 import { goldenModels, inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import { ImageTextGenerator, Seq2SeqGenerator } from "./index.ts";
-
-const collect = async (stream: AsyncGenerator<number>): Promise<number[]> => {
-  const ids: number[] = [];
-  for await (const id of stream) ids.push(id);
-  return ids;
-};
 
 test.each(["llava", "llava-layers", "qwen2-vl"])("%s: greedy tokens through the cache", async (name) => {
   const { folder, greedy = [] } = await readGoldenModel(name);

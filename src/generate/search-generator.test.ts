@@ -2,17 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type CausalLM, fromPretrained } from "../models/index.ts";
+import { collect } from "../testing/collect.ts";
 import { Generator, SearchGenerator } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
 const families = ["gpt2/a", ...readdirSync(`${golden}decoders`).map((name) => `decoders/${name}`)];
 const opened = (name: string): Promise<CausalLM> => fromPretrained(golden + name, { task: "causal-lm" });
-
-async function idsOf(tokens: AsyncGenerator<number, unknown, void>): Promise<number[]> {
-  const ids: number[] = [];
-  for await (const id of tokens) ids.push(id);
-  return ids;
-}
 
 describe("contrastive search with next to no penalty gives the greedy text", () => {
   test.each(families)("%s", async (name) => {
@@ -23,7 +18,7 @@ describe("contrastive search with next to no penalty gives the greedy text", () 
       const options = { penaltyAlpha: 1e-7, topK: 2, maxNewTokens, stopTokens: [] };
       const { cacheLimit = Number.POSITIVE_INFINITY } = model;
       const crosses = inputIds.length <= cacheLimit && outputIds.length > cacheLimit;
-      const ids = idsOf(generator.generate(inputIds, options));
+      const ids = collect(generator.generate(inputIds, options));
       if (crosses) await expect(ids).rejects.toThrow(/the context/);
       else expect([...inputIds, ...(await ids)]).toEqual(outputIds);
     }
@@ -38,7 +33,7 @@ test("the best of several texts is the one that is written, and searches wait fo
   const options = { numBeams: 3, maxNewTokens: 6, stopTokens: [] };
   const [texts, ids, fewer] = await Promise.all([
     generator.generateSequences([3, 9, 6], { ...options, numReturnSequences: 3 }),
-    idsOf(generator.generate([3, 9, 6], options)),
+    collect(generator.generate([3, 9, 6], options)),
     generator.generateSequences([3, 9, 6], { ...options, numBeams: 2 }),
   ]);
   expect(texts.map(({ finishReason }) => finishReason)).toEqual(["length", "length", "length"]);
@@ -97,11 +92,6 @@ test("Generator searches too, beside texts that it writes token by token", async
   const model = await opened("decoders/llama");
   const [generator, searches] = [new Generator(model), new SearchGenerator(model)];
   const settings = { maxNewTokens: 6, stopTokens: [], temperature: 0 };
-  const collect = async (stream: AsyncIterable<number>) => {
-    const ids: number[] = [];
-    for await (const id of stream) ids.push(id);
-    return ids;
-  };
   const prompt = [3, 9, 6];
   const ways = [{ numBeams: 3 }, { penaltyAlpha: 0.5, topK: 3 }, {}];
   const expected = [

@@ -1,4 +1,4 @@
-import { onAbort } from "../base/index.ts";
+import { LONGEST_TIMER_MS, onAbort } from "../base/index.ts";
 
 /** Time, which tests can hold. */
 export interface Clock {
@@ -7,9 +7,6 @@ export interface Clock {
   /** Resolves at this time, or when the signal is aborted. */
   sleepUntil(time: number, signal: AbortSignal): Promise<void>;
 }
-
-/** Timers count in 31 bits. */
-const LONGEST_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -22,7 +19,7 @@ export const systemClock: Clock = {
           stop();
           resolve();
         };
-        const timer = setTimeout(done, Math.min(rest, LONGEST_MS));
+        const timer = setTimeout(done, Math.min(rest, LONGEST_TIMER_MS));
         const stop = onAbort(signal, done);
       });
     }

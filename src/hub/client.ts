@@ -1,6 +1,5 @@
 import { isPage } from "#system";
-import { DataError, RuntimeError } from "../base/index.ts";
-import { joined } from "../files/index.ts";
+import { DataError, joined, RuntimeError } from "../base/index.ts";
 import { endpointOf, type HubOptions, timeoutOf, tokenOf } from "./settings.ts";
 
 /** A file of a repository, as a hub describes it. */
@@ -129,7 +128,7 @@ export class HubClient {
       this.signal?.throwIfAborted();
       throw this.unreachable(url, cause);
     }
-    return jsonIn(url, new TextDecoder().decode(joined(pieces)));
+    return jsonIn(url, new TextDecoder().decode(joined(Uint8Array, pieces)));
   }
 
   /** The error for a server that cannot be reached, or says nothing more. */

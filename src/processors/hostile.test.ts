@@ -195,6 +195,14 @@ describe("sounds", () => {
     expect(() => readWav(wav(rate))).toThrow(/limit samplingRate/),
   );
   test("channels are bounded", () => expect(() => readWav(wav(16_000, 65_535))).toThrow(/limit soundChannels/));
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, -1e39])("floats of %d are no samples", (value) => {
+    const bytes = wav(16_000);
+    bytes.writeUInt16LE(3, 20);
+    bytes.writeUInt16LE(64, 34);
+    expect(readWav(bytes).channels[0]).toHaveLength(250);
+    bytes.writeDoubleLE(value, 44 + 8 * 249);
+    expect(() => readWav(bytes)).toThrow(/samples that are numbers/);
+  });
   test("rates without a common divisor take what their sound takes", () => {
     const started = performance.now();
     const { channels, samplingRate } = readWav(wav(44_099));

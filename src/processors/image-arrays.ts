@@ -1,5 +1,5 @@
 /** Processed pictures as arrays, which go from thread to thread where tensors do not. */
-import { ShapeError } from "../base/index.ts";
+import { joined, ShapeError } from "../base/index.ts";
 import { tensor } from "../tensor/index.ts";
 import type { ProcessedImages } from "./image.ts";
 
@@ -37,17 +37,17 @@ export function imageTensors(images: readonly ImageArrays[]): ProcessedImages {
   const grids = images.flatMap(({ imageGridThw }) => imageGridThw ?? []);
   return {
     pixelValues: tensor(
-      ...joined(
+      ...stacked(
         images.map(({ pixelValues }) => pixelValues),
         Float32Array,
       ),
     ),
-    ...(grids.length > 0 && { imageGridThw: tensor(...joined(grids, Int32Array)) }),
+    ...(grids.length > 0 && { imageGridThw: tensor(...stacked(grids, Int32Array)) }),
   };
 }
 
 /** Along the first axis. */
-function joined<A extends Float32Array | Int32Array>(
+function stacked<A extends Float32Array | Int32Array>(
   parts: readonly HostNumbers<A>[],
   Numbers: new (length: number) => A,
 ): [A, { shape: number[] }] {
@@ -61,11 +61,9 @@ function joined<A extends Float32Array | Int32Array>(
       received: `${first.slice(-2).join(" x ")} and ${other.shape.slice(-2).join(" x ")}`,
       fix: "give pictures of one size, or one at a time",
     });
-  const data = new Numbers(parts.reduce((sum, part) => sum + part.data.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data as never, at);
-    at += part.data.length;
-  }
+  const data = joined(
+    Numbers,
+    parts.map((part) => part.data),
+  );
   return [data, { shape: [parts.reduce((sum, { shape }) => sum + shape[0], 0), ...rest] }];
 }

@@ -15,7 +15,7 @@ const LOWEST_RATE = 1000;
 
 /**
  * Reads a WAV file: whole numbers of 8, 16, 24 or 32 bits, or floats of 32 or 64.
- * @throws DataError for another format or a damaged file
+ * @throws DataError for another format or a damaged file, and for floats that are no numbers of 32 bits
  */
 export function readWav(bytes: Uint8Array, where = "WAV file"): Sound {
   const fail = (expected: string, received: string) =>
@@ -74,6 +74,8 @@ function samplesOf(
   const out = Array.from({ length: channels }, () => new Float32Array(frames));
   for (let i = 0; i < frames; i++)
     for (let c = 0; c < channels; c++) out[c][i] = read(start + (i * channels + c) * width);
+  if (kind === FLOAT && !out.every((channel) => channel.every(Number.isFinite)))
+    throw fail("samples that are numbers", "some that are not");
   return { channels: out, samplingRate };
 }
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Generator } from "../generate/index.ts";
 import { applyAdapter, newAdapter } from "../peft/index.ts";
 import { normal, randomKey } from "../tensor/index.ts";
+import { jsonPost } from "../testing/json-post.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type ServedModel } from "./index.ts";
 
@@ -34,8 +35,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const post = (path: string, body: object) =>
-  app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const post = (path: string, body: object) => app.request(path, jsonPost(body));
 const complete = async (model: string) => {
   const response = await post("/v1/completions", { model, prompt: "Once", max_tokens: 8, temperature: 0 });
   return { status: response.status, body: (await response.json()) as { model: string; choices: { text: string }[] } };

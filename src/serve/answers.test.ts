@@ -1,7 +1,8 @@
 /** What answers have besides text: tools, thoughts, log probabilities, forms; and several of them at once. */
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { heldModel, ScriptedGenerator, tinyServedModel } from "../testing/served-model.ts";
+import { jsonPost } from "../testing/json-post.ts";
+import { addCall, heldModel, ScriptedGenerator, tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "./index.ts";
 
 const hermes =
@@ -42,10 +43,8 @@ const messages = [{ role: "user" as const, content: "2 + 3?" }];
 const request = { model: "scripted", messages };
 
 describe("tools", () => {
-  const call = '<tool_call>\n{"name": "add", "arguments": {"a": 5}}\n</tool_call>';
-
   test("are called by the official client, and the text beside calls is content", async () => {
-    generator.text = `I add.\n${call}`;
+    generator.text = `I add.\n${addCall}`;
     const { choices } = await client.chat.completions.create({ ...request, tools });
     expect(choices[0]).toMatchObject({
       finish_reason: "tool_calls",
@@ -57,7 +56,7 @@ describe("tools", () => {
   });
 
   test("and their messages, as the client has parsed them, go back", async () => {
-    generator.text = call;
+    generator.text = addCall;
     const strict = [{ ...tools[0], function: { ...tools[0].function, strict: true } }];
     const whole = await client.chat.completions.parse({ ...request, tools: strict });
     const streamed = await client.chat.completions.stream({ ...request, tools: strict }).finalChatCompletion();
@@ -73,7 +72,7 @@ describe("tools", () => {
   });
 
   test("are streamed as they are written", async () => {
-    generator.text = call;
+    generator.text = addCall;
     const stream = client.chat.completions.stream({ ...request, tools });
     const pieces: string[] = [];
     stream.on("tool_calls.function.arguments.delta", ({ arguments_delta: piece }) => pieces.push(piece));
@@ -85,10 +84,10 @@ describe("tools", () => {
   });
 
   test("that are not offered, or may not be called, are text", async () => {
-    generator.text = call;
+    generator.text = addCall;
     for (const more of [{}, { tools, tool_choice: "none" as const }]) {
       const { choices } = await client.chat.completions.create({ ...request, ...more });
-      expect(choices[0]).toMatchObject({ finish_reason: "stop", message: { content: call } });
+      expect(choices[0]).toMatchObject({ finish_reason: "stop", message: { content: addCall } });
     }
   });
 });
@@ -110,11 +109,7 @@ test("thoughts come apart from the answer, whole and streamed", async () => {
 describe("by a model", () => {
   const app = createApp(tinyServedModel({ contextLength: 2048 }));
   const post = async (path: string, body: object) => {
-    const answer = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    const answer = await app.request(path, jsonPost(body));
     // biome-ignore lint/suspicious/noExplicitAny: whatever the endpoint gives
     return { status: answer.status, body: (await answer.json()) as any };
   };
@@ -163,11 +158,7 @@ describe("by a model", () => {
     expect(Object.keys(logprobs.top_logprobs[0])).toHaveLength(2);
     const { logprobs: echoed } = (await complete({ ...ends, echo: true })).body.choices[0];
     expect(echoed.tokens).toEqual([..."Once", "a"]); // what lm-evaluation-harness counts on
-    const streamed = await app.request("/v1/completions", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ prompt: "Once", seed: 1, ...ends, stream: true }),
-    });
+    const streamed = await app.request("/v1/completions", jsonPost({ prompt: "Once", seed: 1, ...ends, stream: true }));
     const events = (await streamed.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
     expect(events.flatMap((event) => JSON.parse(event.slice(6)).choices[0].logprobs ?? [])).toEqual([logprobs]);
   });
@@ -177,11 +168,10 @@ describe("by a model", () => {
     const { content } = body.choices[0].logprobs;
     expect(content).toHaveLength(5);
     expect(content[0]).toMatchObject({ bytes: expect.any(Array), top_logprobs: { length: 3 } });
-    const streamed = await app.request("/v1/chat/completions", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ messages, max_tokens: 5, seed: 1, logprobs: true, top_logprobs: 3, stream: true }),
-    });
+    const streamed = await app.request(
+      "/v1/chat/completions",
+      jsonPost({ messages, max_tokens: 5, seed: 1, logprobs: true, top_logprobs: 3, stream: true }),
+    );
     const events = (await streamed.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
     const pieces = events.flatMap((event) => JSON.parse(event.slice(6)).choices[0].logprobs?.content ?? []);
     expect(pieces).toEqual(content);

@@ -1,13 +1,11 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { adapterRoutes } from "./adapters.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { batchRoutes } from "./batches/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import type { DataFolder } from "./data-folder.ts";
-import { asRequestError, RequestError } from "./errors.ts";
+import type { RequestError } from "./errors.ts";
 import { type App, answer, type Environment, lookUp } from "./exchange.ts";
 import { fileRoutes } from "./files/index.ts";
 import type { ImageHostOptions } from "./images/index.ts";
@@ -16,7 +14,14 @@ import { type LimitOptions, type Servable, ServedModels } from "./models/index.t
 import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
 import { documentRoutes } from "./openapi/index.ts";
-import { type OperationOptions, Operations, splitOptions, unpackedBodies } from "./operations/index.ts";
+import {
+  answerErrors,
+  limitedBodies,
+  type OperationOptions,
+  Operations,
+  splitOptions,
+  unpackedBodies,
+} from "./operations/index.ts";
 import { pageAssets, pageDocument } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { responseRoutes } from "./responses/index.ts";
@@ -34,7 +39,6 @@ export interface AppOptions extends AccessOptions, LimitOptions, ImageHostOption
   moderate?: Moderate;
 }
 
-const MIB = 1 << 20;
 const MAX_JSON_MIB = 4;
 /** Anthropic's most for messages: one image of the largest size in base64, or several smaller ones. */
 const MAX_MESSAGES_MIB = 32;
@@ -98,21 +102,12 @@ export function appOf(
   batchRoutes(app, data);
   moderationRoutes(app, moderate);
   documentRoutes(app, models);
-  app.notFound(({ req }) => {
-    throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
-  });
-  app.onError((error, c) => {
-    const refusal = asRequestError(error);
-    const record = c.get("record");
-    record.failed(error, refusal);
-    const body = { ...errorBody(c.req.path, refusal), request_id: record.id };
-    return c.json(body, refusal.status as ContentfulStatusCode, refusal.headers);
-  });
+  answerErrors(app, errorBody);
   return { app, operations };
 }
 
 /** An error in the form of the API that a path belongs to. */
-function errorBody(path: string, error: RequestError): object {
+function errorBody(error: RequestError, path: string): object {
   if (path.startsWith("/v1/messages")) return anthropicError(error);
   return path.startsWith("/api/") ? ollamaError(error) : error.body;
 }
@@ -162,11 +157,7 @@ function textRoutes(app: App, models: ServedModels): void {
 /** Refuse what is larger than requests are. @throws RequestError 413 */
 function bodyLimits(models: ServedModels): MiddlewareHandler[] {
   const limitOf = (most: number, isOfIt: (path: string) => boolean): MiddlewareHandler => {
-    const message = `body: expected at most ${most} MiB; received more`;
-    const onError = () => {
-      throw new RequestError({ status: 413, message, code: "request_too_large" });
-    };
-    const limit = bodyLimit({ maxSize: most * MIB, onError });
+    const limit = limitedBodies(most);
     return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
   };
   const isSound = (path: string) => path.startsWith(SOUNDS);

@@ -48,6 +48,7 @@ parentPort?.on("message", async (request: EncodeRequest) => {
   const answer = await answerTo(request);
   parentPort?.postMessage(answer, "ids" in answer ? [answer.ids.buffer as ArrayBuffer] : []);
 });
+parentPort?.postMessage("ready");
 
 async function answerTo({ prompt, addSpecialTokens, maxTokens }: EncodeRequest): Promise<EncodeAnswer> {
   const text = typeof prompt === "string" ? { rendered: prompt } : render(JSON.parse(prompt.chat) as ChatPrompt);

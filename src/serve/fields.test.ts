@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
 import type { Field, Fields } from "./fields.ts";
 import { createApp } from "./index.ts";
@@ -24,11 +25,7 @@ const endpoints = {
 } as const;
 
 async function post(path: string, body: unknown) {
-  const response = await app.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const response = await app.request(path, jsonPost(body));
   return {
     status: response.status,
     body: (await response.json()) as { error: { message: string; param: string; code: string } },

@@ -22,6 +22,7 @@ parentPort?.on("message", async (request: ImageRequest) => {
   const answer = await answerTo(request);
   parentPort?.postMessage(answer, "image" in answer ? buffersOf(answer.image) : []);
 });
+parentPort?.postMessage("ready");
 
 async function answerTo({ file }: ImageRequest): Promise<ImageAnswer> {
   try {

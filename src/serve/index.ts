@@ -22,9 +22,11 @@ export type {
 export type { Moderate, Moderation, ModerationAnswer } from "./moderations/index.ts";
 export {
   AuditLog,
+  answerErrors,
   type ConnectionOptions,
   HttpServer,
   type LogOptions,
+  limitedBodies,
   type OperationOptions,
   Operations,
   Reloader,

@@ -1,5 +1,6 @@
 /** `suffix` of completions: filling in, by the marks that each kind of model was taught. */
 import { expect, test } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { scriptedModel } from "../testing/served-model.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { createApp } from "./index.ts";
@@ -44,11 +45,7 @@ function tokenizerOf(special: readonly string[], spaced = false): Promise<Tokeni
 async function filled(special: readonly string[], body: object, spaced = false) {
   const model = { ...scriptedModel(""), tokenizer: await tokenizerOf(special, spaced), chatTemplate: undefined };
   const tokens = [...special, ...letters];
-  const answer = await createApp(model).request("/v1/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ max_tokens: 2, ...body }),
-  });
+  const answer = await createApp(model).request("/v1/completions", jsonPost({ max_tokens: 2, ...body }));
   const { generator } = model;
   return {
     status: answer.status,

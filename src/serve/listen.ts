@@ -1,9 +1,9 @@
-import { checkOptions, OptionError } from "../base/index.ts";
+import { checkOptions, LONGEST_TIMER_MS, OptionError } from "../base/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { DataFolder } from "./data-folder.ts";
 import { imageHostNames } from "./images/index.ts";
-import { LONGEST_MS, limitNames, type Servable, ServedModels } from "./models/index.ts";
+import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 import {
   AuditLog,
   type ConnectionOptions,
@@ -17,6 +17,7 @@ import {
   type TlsOptions,
   tlsNames,
 } from "./operations/index.ts";
+import { requireWholeNumbers } from "./whole-numbers.ts";
 
 export interface ServeOptions extends Omit<AppOptions, "data" | "keys" | "audit">, ConnectionOptions, TlsOptions {
   /** 0 takes any free port. @default 8080 */
@@ -148,7 +149,7 @@ function checkServeOptions(options: ServeOptions): void {
     ...tlsNames,
   ];
   checkOptions("serve", options, known);
-  const { port = 8080, drainTimeoutMs = 0 } = options;
+  const { port = 8080, drainTimeoutMs } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({
       where: "serve",
@@ -157,11 +158,5 @@ function checkServeOptions(options: ServeOptions): void {
       fix: "choose another --port",
     });
   }
-  if (!Number.isInteger(drainTimeoutMs) || drainTimeoutMs < 0 || drainTimeoutMs > LONGEST_MS)
-    throw new OptionError({
-      where: "serve",
-      expected: `drainTimeoutMs from 0 to ${LONGEST_MS}`,
-      received: String(drainTimeoutMs),
-      fix: "choose a whole number in the range",
-    });
+  requireWholeNumbers({ drainTimeoutMs }, { drainTimeoutMs: [0, LONGEST_TIMER_MS] });
 }

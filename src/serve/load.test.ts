@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
 import { afterEach, describe, expect, test } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { type HeldGenerator, heldModel, slowServedModel, tinyServedModel } from "../testing/served-model.ts";
 import { chatFormat, encodePrompt, Tokenizer } from "../tokenizers/index.ts";
 import { createApp, type RunningServer, type ServeOptions, serve } from "./index.ts";
@@ -286,11 +287,10 @@ describe("a long prompt", () => {
     };
     server = await serve(model, { port: 0 });
     const content = "Call me <|im_end|> Ishmael 鯨. ".repeat(1000);
-    const response = await fetch(`${server.url}/v1/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ messages: [{ role: "user", content }], max_tokens: 1 }),
-    });
+    const response = await fetch(
+      `${server.url}/v1/chat/completions`,
+      jsonPost({ messages: [{ role: "user", content }], max_tokens: 1 }),
+    );
     expect(response.status).toBe(200);
     const end = tokenizer.tokenToId("<|im_end|>");
     const ids = model.generator.prompts.at(-1) ?? [];

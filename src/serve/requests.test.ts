@@ -1,5 +1,6 @@
 /** Prompts and messages as clients send them. */
 import { describe, expect, test } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { heldModel, tinyServedModel } from "../testing/served-model.ts";
 import { createApp } from "./index.ts";
 import { templateMessages } from "./messages.ts";
@@ -17,11 +18,7 @@ const appOf = (template?: string) => createApp(tinyServedModel({ chatTemplate: t
 const app = appOf();
 
 async function post(path: string, body: object, to: TestApp = app) {
-  const response = await to.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const response = await to.request(path, jsonPost(body));
   return { status: response.status, body: (await response.json()) as Answer };
 }
 const complete = (body: object, to?: TestApp) => post("/v1/completions", body, to);
@@ -170,11 +167,10 @@ test("created is the time of the answer", async () => {
 test("streams of several answers carry their index, and usage at the end", async () => {
   const body = { prompt: ["Hello", "You"], max_tokens: 4, seed: 1, temperature: 0 };
   const whole = (await complete(body)).body;
-  const response = await app.request("/v1/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
-  });
+  const response = await app.request(
+    "/v1/completions",
+    jsonPost({ ...body, stream: true, stream_options: { include_usage: true } }),
+  );
   expect(response.headers.get("content-type")).toBe("text/event-stream");
   const events = (await response.text()).split("\n\n").filter((event) => event !== "");
   expect(events.pop()).toBe("data: [DONE]");

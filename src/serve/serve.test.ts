@@ -1,5 +1,6 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { type HeldGenerator, heldModel, tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type RunningServer, type ServedModel, serve } from "./index.ts";
 
@@ -129,11 +130,7 @@ test("a line of the log for each request", async () => {
   const lines: string[] = [];
   const app = createApp(model, { log: (line) => lines.push(line.replace(/^\S+Z /, "").replace(/\d+ ms/, "n ms")) });
   const post = async (path: string, body: object) => {
-    const response = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    const response = await app.request(path, jsonPost(body));
     await response.text();
   };
   await app.request("/health");

@@ -1,16 +1,16 @@
 /** Requests to a model whose tokens are proposed. */
 import { describe, expect, test } from "vitest";
 import type { GenerateOptions } from "../generate/index.ts";
+import { jsonPost } from "../testing/json-post.ts";
 import { heldModel, tinyServedModel } from "../testing/served-model.ts";
 import { createApp } from "./index.ts";
 
 type App = ReturnType<typeof createApp>;
 async function complete(app: App, body: object) {
-  const answer = await app.request("/v1/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "a b a b a b", max_tokens: 20, temperature: 0, ...body }),
-  });
+  const answer = await app.request(
+    "/v1/completions",
+    jsonPost({ prompt: "a b a b a b", max_tokens: 20, temperature: 0, ...body }),
+  );
   expect(answer.status).toBe(200);
   return ((await answer.json()) as { choices: { text: string; logprobs: object | null }[] }).choices[0];
 }

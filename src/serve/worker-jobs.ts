@@ -1,59 +1,84 @@
 import type { Worker } from "node:worker_threads";
+import { onAbort } from "../base/index.ts";
 
-/** The file of a worker of this folder. From source, as in tests, the built one: Node 20 reads no TypeScript. */
-export const workerFile = (name: string): URL =>
-  new URL(import.meta.url.endsWith(".ts") ? `../../dist/serve/${name}.js` : `./${name}.js`, import.meta.url);
+/**
+ * The file of a worker, by its path from this folder. From source, as in tests, the built one: Node 20 reads no
+ * TypeScript.
+ */
+export const workerFile = (path: string): URL =>
+  new URL(import.meta.url.endsWith(".ts") ? `../../dist/serve/${path}.js` : `./${path}.js`, import.meta.url);
 
-interface Job<Request, Answer> {
-  request: Request;
+export interface AskOptions<Answer> {
+  /** Aborted when nobody waits for the answer any more. */
   signal: AbortSignal;
-  /** Whether the thread ends after this answer, to give back its working memory. */
-  isLast: (answer: Answer) => boolean;
-  resolve: (answer: Answer) => void;
-  reject: (error: unknown) => void;
-}
-
-interface AskOptions<Answer> {
-  signal: AbortSignal;
+  /** Who asks: clients have turns. @default all are one */
+  client?: string;
   /** Whether the thread ends after this answer, to give back its working memory. @default it stays */
   isLast?: (answer: Answer) => boolean;
 }
 
-/** Asks a thread one thing after another. It starts with the first, and an idle one keeps no program alive. */
+/** What an answer may take, from when the thread has begun and has the whole request. */
+interface TimeLimit {
+  mostMs: number;
+  /** What a request is refused with that takes longer. */
+  refusal: () => Error;
+}
+
+interface Job<Request, Answer> {
+  messages: Iterable<Request>;
+  client: string;
+  isLast: (answer: Answer) => boolean;
+  settle: (settled: Settled<Answer>) => void;
+}
+
+type Settled<Answer> = { answer: Answer } | { error: unknown };
+
+/**
+ * Asks a thread one thing after another. It starts with the first, and an idle one keeps no program alive. Clients have
+ * turns: who asks much waits for it alone. The thread's program says "ready" first, then answers each request with a
+ * message.
+ */
 export class WorkerJobs<Request, Answer> {
   private readonly start: () => Worker;
-  private readonly jobs: Job<Request, Answer>[] = [];
+  private readonly limit: TimeLimit | undefined;
+  /** Jobs that wait, by client; the client whose turn is next is the first. */
+  private readonly waiting = new Map<string, Job<Request, Answer>[]>();
   private worker: Worker | undefined;
   private current: Job<Request, Answer> | undefined;
+  private timer: NodeJS.Timeout | undefined;
 
-  /** @param start the thread, which answers each message with one */
-  constructor(start: () => Worker) {
+  /** @param start the thread @param limit what an answer may take. @default as long as it takes */
+  constructor(start: () => Worker, limit?: TimeLimit) {
     this.start = start;
+    this.limit = limit;
   }
 
   /**
    * The thread's answer. When the signal is aborted, the request is no longer worked on.
-   * @throws the signal's reason, and what ends the thread
+   * @throws the signal's reason, the limit's refusal, and what ends the thread
    */
-  async ask(request: Request, { signal, isLast = () => false }: AskOptions<Answer>): Promise<Answer> {
+  ask(request: Request, options: AskOptions<Answer>): Promise<Answer> {
+    return this.askInPieces([request], options);
+  }
+
+  /**
+   * The answer to a request of several messages, which has none before the last.
+   * @throws as `ask`
+   */
+  async askInPieces(
+    messages: Iterable<Request>,
+    { signal, client = "", isLast = () => false }: AskOptions<Answer>,
+  ): Promise<Answer> {
     signal.throwIfAborted();
     return new Promise<Answer>((resolve, reject) => {
-      const onAbort = () => this.abandon(job);
-      const settled =
-        <T>(then: (value: T) => void) =>
-        (value: T) => {
-          signal.removeEventListener("abort", onAbort);
-          then(value);
-        };
-      const job: Job<Request, Answer> = {
-        request,
-        signal,
-        isLast,
-        resolve: settled(resolve),
-        reject: settled(reject),
+      const stop = onAbort(signal, () => this.abandon(job, signal.reason));
+      const settle = (settled: Settled<Answer>) => {
+        stop();
+        if ("answer" in settled) resolve(settled.answer);
+        else reject(settled.error);
       };
-      signal.addEventListener("abort", onAbort);
-      this.jobs.push(job);
+      const job = { messages, client, isLast, settle };
+      this.waiting.set(client, [...(this.waiting.get(client) ?? []), job]);
       this.next();
     });
   }
@@ -61,54 +86,96 @@ export class WorkerJobs<Request, Answer> {
   /** Ends the thread; it starts anew when there is something to ask. */
   async dispose(): Promise<void> {
     const { worker } = this;
+    clearTimeout(this.timer);
     this.worker = undefined;
     await worker?.terminate();
   }
 
   private next(): void {
     if (this.current) return;
-    this.current = this.jobs.shift();
+    this.current = this.take();
     if (!this.current) {
       this.worker?.unref();
       return;
     }
+    const isReady = this.worker !== undefined;
     this.worker ??= this.started();
     this.worker.ref();
-    this.worker.postMessage(this.current.request);
+    if (isReady) this.post(this.current, this.worker);
+  }
+
+  /** The first job of the client whose turn it is, who goes behind the others. */
+  private take(): Job<Request, Answer> | undefined {
+    const [turn] = this.waiting;
+    if (!turn) return undefined;
+    const [client, [job, ...later]] = turn;
+    this.waiting.delete(client);
+    if (later.length > 0) this.waiting.set(client, later);
+    return job;
+  }
+
+  /** The messages of the job, one in each turn of the event loop. */
+  private post(job: Job<Request, Answer>, worker: Worker): void {
+    const messages = job.messages[Symbol.iterator]();
+    const send = () => {
+      if (this.current !== job || this.worker !== worker) return;
+      const { value, done } = messages.next();
+      if (done) {
+        if (this.limit) this.timer = setTimeout(this.giveUp, this.limit.mostMs, this.limit);
+        return;
+      }
+      worker.postMessage(value);
+      setImmediate(send);
+    };
+    send();
   }
 
   private started(): Worker {
     const worker = this.start();
     const isCurrent = () => this.worker === worker;
-    worker.on("message", (answer: Answer) => {
+    worker.on("message", (message: "ready" | Answer) => {
       if (!isCurrent()) return;
-      if (this.current?.isLast(answer)) void this.dispose();
-      this.finish((job) => job.resolve(answer));
+      if (message !== "ready") this.answered(message);
+      else if (this.current) this.post(this.current, worker);
     });
-    const onEnd = (cause: unknown) => {
+    const onEnd = (error: unknown) => {
       if (!isCurrent()) return;
       this.worker = undefined;
-      this.finish((job) => job.reject(cause));
+      this.finish({ error });
     };
     worker.on("error", onEnd);
     worker.on("exit", (code) => onEnd(new Error(`a thread of the server ended with code ${code}`)));
     return worker;
   }
 
-  private finish(settle: (job: Job<Request, Answer>) => void): void {
+  private answered(answer: Answer): void {
+    if (this.current?.isLast(answer)) void this.dispose();
+    this.finish({ answer });
+  }
+
+  private finish(settled: Settled<Answer>): void {
+    clearTimeout(this.timer);
     const job = this.current;
     this.current = undefined;
-    if (job) settle(job);
+    job?.settle(settled);
     this.next();
   }
 
-  /** Nobody waits for this answer any more. */
-  private abandon(job: Job<Request, Answer>): void {
-    const at = this.jobs.indexOf(job);
-    if (at >= 0) this.jobs.splice(at, 1);
-    job.reject(job.signal.reason);
-    if (job !== this.current) return;
+  private readonly giveUp = ({ refusal }: TimeLimit): void => {
     void this.dispose();
-    this.finish(() => {});
+    this.finish({ error: refusal() });
+  };
+
+  /** Nobody waits for this answer any more. */
+  private abandon(job: Job<Request, Answer>, error: unknown): void {
+    if (job === this.current) {
+      void this.dispose();
+      this.finish({ error });
+      return;
+    }
+    const others = (this.waiting.get(job.client) ?? []).filter((other) => other !== job);
+    if (others.length > 0) this.waiting.set(job.client, others);
+    else this.waiting.delete(job.client);
+    job.settle({ error });
   }
 }

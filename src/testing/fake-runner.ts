@@ -1,6 +1,6 @@
 /** A model and its cache for tests of engines: next tokens follow from the whole text, and slots are checked. */
 
-import type { SequenceRunner } from "../generate/engine/runner.ts";
+import type { ProposalRuns, SequenceRunner } from "../generate/engine/runner.ts";
 import type { Sequence } from "../generate/engine/sequence.ts";
 import type { PickedModel } from "../generate/token-picker.ts";
 
@@ -31,6 +31,10 @@ export class FakeRunner implements SequenceRunner {
   beforeEnter: (sequence: Sequence) => Promise<void> | void = () => {};
   /** Fails the next run of one of these. */
   fails: (sequence: Sequence) => boolean = () => false;
+  readonly proposals: ProposalRuns = {
+    most: () => 5,
+    verify: (sequence, proposed) => this.verify(sequence, proposed),
+  };
   readonly holders: (Sequence | undefined)[];
   private readonly slots: number[][];
   private readonly cacheTokens: number;
@@ -103,11 +107,7 @@ export class FakeRunner implements SequenceRunner {
     return logits;
   }
 
-  proposable(): number {
-    return 5;
-  }
-
-  async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
+  private async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
     this.runs++;
     if (this.fails(sequence)) throw new Error("the run failed");
     if (sequence.left !== 1) throw new Error("not one token was left");

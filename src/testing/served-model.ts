@@ -113,6 +113,17 @@ export function scriptedModel(chatTemplate: string): ServedModel & { generator: 
   return { id: "scripted", generator, tokenizer: asciiTokenizer, chatTemplate };
 }
 
+/** A chat template with Hermes' form of calls, and with thoughts where they are asked for. */
+export const callTemplate =
+  "{% for m in messages %}{{ m.role }}: {{ m.reasoning_content }}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function | tojson }}{% endfor %}{{ '\n' }}{% endfor %}{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}{% if enable_thinking %}<think>\n{% endif %}{# <think></think> #}";
+
+/** A call of the tool "add" in that form. */
+export const addCall = '<tool_call>\n{"name": "add", "arguments": {"a": 5}}\n</tool_call>';
+
+/** The text of the last prompt that a model got. */
+export const lastPromptOf = ({ generator, tokenizer }: ServedModel & { generator: HeldGenerator }): Promise<string> =>
+  tokenizer.decode([...(generator.prompts.at(-1) ?? [])]);
+
 /** @param maxSequences texts at the same time */
 export function heldModel(contextLength = 64, maxSequences = 1): ServedModel & { generator: HeldGenerator } {
   const generator = new HeldGenerator(tinyModel(contextLength), { maxSequences });

@@ -1,5 +1,6 @@
 /** Whatever a format's grammar allows, its parser reads as the calls that were meant. */
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { ChatAnswer } from "./events.ts";
 import { toolFormat } from "./formats/detect.ts";
 import { toolFormatNames } from "./formats/tool-format.ts";
@@ -31,14 +32,6 @@ const tools = readTools([
   },
   { type: "function", function: { name: "now" } },
 ]);
-
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 const texts = ["", "Paris", 'a "b" \\ c', "北京\n2", "x, y) = [z]", "<b>"];
 
@@ -109,7 +102,7 @@ describe.each(toolFormatNames.map((name) => [name]))("%s", (name) => {
 
   test("what the grammar allows are calls and nothing else", () => {
     const grammar = toolCallGrammar(format, tools, { choice: "required" });
-    const next = random(7);
+    const next = randomNumbers(7);
     for (let i = 0; i < 200; i++) {
       const text = sample(grammar?.calls as CallGrammar, next);
       const { content, calls } = callsOf(text, name);
@@ -125,7 +118,7 @@ describe.each(toolFormatNames.map((name) => [name]))("%s", (name) => {
   });
 
   test("one call, of one tool, where that is asked for", () => {
-    const next = random(3);
+    const next = randomNumbers(3);
     const named = toolCallGrammar(format, tools, { choice: { mode: "required", names: ["now"], isSingle: true } });
     const single = toolCallGrammar(format, tools, { choice: "required", parallel: false });
     expect(named?.isRequired).toBe(true);

@@ -1,5 +1,6 @@
 /** Answers that are not as they should be: what cannot be a call stays text, and nothing is lost. */
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { addEvent, ChatAnswer, type ChatEvent } from "./events.ts";
 import { toolFormat } from "./formats/detect.ts";
 import { type ToolFormatName, toolFormatNames } from "./formats/tool-format.ts";
@@ -199,15 +200,6 @@ test("arguments of any depth end somewhere", () => {
   expect(answerOf(text, { format: hermes, wholeCalls: true })).toEqual({ content: text, reasoning: "", calls: [] });
 });
 
-/** Numbers from 0 to below 1, always the same. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 const fragments = [
   '{"name": "f", "arguments": ',
   '{"name": "g", "parameters": {}}',
@@ -238,7 +230,7 @@ const fragments = [
 describe.each(toolFormatNames.map((name) => [name]))("random answers, %s", (name) => {
   const format = toolFormat(name);
   const markers = [...format.begins, ...format.keptTokens, ...format.keptTokens, ...format.keptTokens];
-  const next = random(1 + name.length);
+  const next = randomNumbers(1 + name.length);
   const pick = (list: readonly string[]) => list[Math.floor(next() * list.length)];
   const soups = Array.from({ length: 150 }, () => {
     let count = 0;

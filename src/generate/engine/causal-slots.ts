@@ -8,7 +8,7 @@ import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { PromptMemory, sharedLength } from "./prompt-memory.ts";
-import { type SequenceRunner, StaleContext } from "./runner.ts";
+import { type ProposalRuns, type SequenceRunner, StaleContext } from "./runner.ts";
 import { commonSignal, type Sequence } from "./sequence.ts";
 import { SlotCache } from "./slot-cache.ts";
 import { SlotSteps } from "./slot-steps.ts";
@@ -48,6 +48,10 @@ const BLOCK_TOKENS = 32;
  * it reads are written in place.
  */
 export class CausalSlots implements SequenceRunner {
+  readonly proposals: ProposalRuns = {
+    most: (sequence) => this.mostProposed(sequence),
+    verify: (sequence, proposed) => this.verify(sequence, proposed),
+  };
   private readonly model: CausalLM;
   private readonly options: CausalSlotsOptions;
   /** Keys and values of the slots. */
@@ -273,14 +277,14 @@ export class CausalSlots implements SequenceRunner {
     return numbers;
   }
 
-  proposable({ context }: Sequence): number {
+  private mostProposed({ context }: Sequence): number {
     const { cacheTokens } = this.options;
     return cacheTokens === undefined || cacheTokens === Number.POSITIVE_INFINITY
       ? Number.POSITIVE_INFINITY
       : this.cache.room - context.length; // no room is made for what may not be accepted
   }
 
-  async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
+  private async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
     const { context, filled: start, embedded, signal, slot, adapter } = sequence;
     const ids = [context[start], ...proposed];
     const to = start + ids.length;

@@ -1,6 +1,7 @@
 import { DecoderRunner } from "../decoder-runner.ts";
 import type { CachedDecoder } from "../decoder-step.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";
+import { doubled } from "../doubled.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { type SequenceRunner, StaleContext } from "./runner.ts";
 import { commonSignal, type Sequence } from "./sequence.ts";
@@ -166,11 +167,9 @@ export abstract class DecoderRows<Context> implements SequenceRunner {
 
   /** More rows: the texts that are in the present ones are read again. */
   private async grow(rows: number, except?: Sequence): Promise<void> {
-    let size = 2;
-    while (size < rows) size *= 2;
     const others = this.holders.filter((held) => held !== undefined && held !== except && held.filled > 0);
     this.several?.dispose();
-    this.several = this.runnerOf(Math.min(size, this.options.maxSequences));
+    this.several = this.runnerOf(doubled(2, rows, this.options.maxSequences));
     for (const held of others as Sequence[]) {
       await this.begin(held, held.filled);
       await this.several.cache.copyInto(held.slot as number, this.single.cache);

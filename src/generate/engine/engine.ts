@@ -1,5 +1,5 @@
 import { nextTurn, RuntimeError } from "../../base/index.ts";
-import { type SequenceRunner, StaleContext } from "./runner.ts";
+import { type ProposalRuns, type SequenceRunner, StaleContext } from "./runner.ts";
 import { isWriting, type Piece, Scheduler, type SchedulerOptions, sourceTokens } from "./scheduler.ts";
 import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
 
@@ -155,8 +155,8 @@ export class Engine {
       this.noticeWeights(runner); // who has got a token may have set them
     }
     const going = writing.filter((sequence) => !sequence.hasEnded && isWriting(sequence));
-    const isAlone = going.length === 1 && runner.verify !== undefined && going[0].proposer !== undefined;
-    if (isAlone && (await this.verify(runner, going[0]))) return true;
+    const isAlone = going.length === 1 && going[0].proposer !== undefined;
+    if (isAlone && runner.proposals && (await this.verify(runner.proposals, going[0]))) return true;
     if (going.length > 0) await this.advance(runner, going);
     return placed + pieces.length + writing.length > 0;
   }
@@ -228,13 +228,13 @@ export class Engine {
    * Runs several tokens of a text together, where some are proposed: for one that is written alone, since those of
    * several texts are run together anyway. False where there are none.
    */
-  private async verify(runner: SequenceRunner, sequence: Sequence): Promise<boolean> {
+  private async verify(runs: ProposalRuns, sequence: Sequence): Promise<boolean> {
     let hasRun = false;
     await this.attempt([sequence], async () => {
-      const proposals = await sequence.proposals(runner.proposable?.(sequence) ?? 0);
+      const proposals = await sequence.proposals(runs.most(sequence));
       if (proposals.ids.length === 0 || sequence.hasEnded) return;
       hasRun = true;
-      const rows = (await runner.verify?.(sequence, proposals.ids)) ?? [];
+      const rows = await runs.verify(sequence, proposals.ids);
       const before = sequence.filled;
       if (!sequence.hasEnded) sequence.takeProposed(rows, proposals);
       this.scheduler.serve(sequence, sequence.filled - before + 1);

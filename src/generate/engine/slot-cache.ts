@@ -10,6 +10,7 @@ import {
   VariableRows,
 } from "../../tensor/index.ts";
 import { type ChannelScales, cacheNumbers, type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
+import { doubled } from "../doubled.ts";
 
 /** Sizes of a `SlotCache`. */
 export interface SlotCacheOptions extends Omit<DeviceCacheOptions, "rows"> {
@@ -86,11 +87,6 @@ export class SlotCache {
    * @param isNew nothing is there yet. @default false
    */
   sizeFor(slots: number, length: number, isNew = false): { slots: number; room: number } {
-    const doubled = (from: number, to: number, most: number) => {
-      let size = Math.max(1, from);
-      while (size < to) size *= 2;
-      return Math.min(size, most);
-    };
     return {
       slots: doubled(isNew ? 0 : this.slots, slots, this.maxSlots),
       room: doubled(Math.max(isNew ? 0 : this.room, this.initialRoom), length, this.maxLength),

@@ -9,6 +9,7 @@ import {
   Variable,
   VariableRows,
 } from "../../tensor/index.ts";
+import { doubled } from "../doubled.ts";
 import type { EncodedSource } from "../encoded-source.ts";
 
 /** Keys and values of a layer, for cross attention. */
@@ -90,13 +91,11 @@ export class SourceCache {
   async reserve(slots: number, length: number): Promise<void> {
     const { size } = this;
     if (slots <= size.slots && length <= size.room) return;
-    let most = Math.max(1, size.slots);
-    while (most < slots) most *= 2;
     const [, , width] = this.layers[0].k.shape;
     const kept = this.sources.flatMap((source, slot) =>
       source && slot < size.slots ? [{ start: [slot, 0, 0], size: [1, source.length, width] }] : [],
     );
-    const shape = [most, Math.max(size.room, length), width];
+    const shape = [doubled(size.slots, slots), Math.max(size.room, length), width];
     await resizeVariables(this.variables, shape, { kept, device: this.device });
   }
 

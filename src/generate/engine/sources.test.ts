@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { fromPretrained, type Seq2SeqLM } from "../../models/index.ts";
 import { Device } from "../../runtime/index.ts";
 import { defaultDevice, setDefaultDevice, type Tensor, tensor } from "../../tensor/index.ts";
+import { collect } from "../../testing/collect.ts";
 import { Random } from "../../testing/fuzz/random.ts";
 import { goldenModels, inputsOf, readGoldenModel } from "../../testing/golden-model.ts";
 import {
@@ -15,12 +16,6 @@ import {
 
 const load = async (name: string) => (await fromPretrained(`${goldenModels}/${name}`)) as Seq2SeqLM;
 const greedy = { stopTokens: [], temperature: 0 };
-
-async function collect(stream: AsyncIterable<number>): Promise<number[]> {
-  const ids: number[] = [];
-  for await (const id of stream) ids.push(id);
-  return ids;
-}
 
 /** Sources of any lengths: texts, or louder and quieter sounds. */
 async function sourcesOf(name: string, model: Seq2SeqLM, random: Random, count: number): Promise<Seq2SeqSource[]> {

@@ -1,6 +1,7 @@
 /** What a thread makes is what would be made beside it: vocabularies, grammars, and refusals. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { Tokenizer } from "../../tokenizers/index.ts";
 import { chatConstraint } from "../chat/constraints/chat-constraint.ts";
 import { type ToolFormatName, toolFormatNames } from "../chat/formats/tool-format.ts";
@@ -147,11 +148,8 @@ describe("refusals are the same", () => {
   });
 
   test("of schemas with random faults", () => {
-    let state = 7;
-    const random = (below: number) => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * below);
-    };
+    const next = randomNumbers(7);
+    const random = (below: number) => Math.floor(next() * below);
     const values = [null, -1, 1e9, "", "[", {}, [], true, { $ref: "#" }, ["string"], "object", 0.5];
     const keywords = [
       "type",

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { Tokenizer } from "../../tokenizers/index.ts";
 import { compileGrammar, type Grammar, type GrammarSource, TokenGrammar, TokenVocabulary } from "../index.ts";
 import { buffersOf, packedBytes, packGrammar, unpackGrammar } from "./packed-grammar.ts";
@@ -67,11 +68,7 @@ test("schemas of the suite", async () => {
 
 test.each(["bpe-700.tokenizer.json", "kinds/llama2.tokenizer.json"])("the same tokens follow, %s", async (file) => {
   const vocabulary = TokenVocabulary.of(await Tokenizer.open(golden(`tokenizers/${file}`)));
-  let state = 1;
-  const random = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
+  const random = randomNumbers(1);
   for (const source of sources.slice(1)) {
     const grammar = writableGrammar(compileGrammar(source), vocabulary.characters);
     const ends = [vocabulary.size];

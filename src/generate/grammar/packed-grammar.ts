@@ -1,4 +1,4 @@
-import { nextTurn } from "../../base/index.ts";
+import { joined, nextTurn } from "../../base/index.ts";
 import { type Call, Dfa } from "./dfa.ts";
 import { distancesOf } from "./distances.ts";
 import { Grammar } from "./grammar.ts";
@@ -119,18 +119,6 @@ const numCalls = ({ callsOf: all }: Dfa) => [...all.values()].reduce((sum, calls
 
 const callsOf = ({ callsOf: all }: Dfa): Int32Array =>
   Int32Array.from([...all].flatMap(([state, calls]) => calls.flatMap(({ rule, next }) => [state, rule, next])));
-
-type Numbers = Uint8Array | Int32Array | Float64Array;
-
-function joined<T extends Numbers>(type: new (length: number) => T, parts: readonly T[]): T {
-  const all = new type(parts.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
-}
 
 /** The grammar of what `packGrammar` gave. It takes a turn now and then, and leaves the others to whoever waits. */
 export async function unpackGrammar(packed: PackedGrammar): Promise<Grammar> {

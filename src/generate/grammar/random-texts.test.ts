@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { beforeAll, describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { Tokenizer } from "../../tokenizers/index.ts";
 import {
   compileGrammar,
@@ -15,15 +16,6 @@ import {
 
 const golden = fileURLToPath(new URL("../../../golden/tokenizers/", import.meta.url));
 const files = ["bpe-700", "kinds/llama2", "kinds/gpt2"];
-
-/** Numbers below 1 that look random. */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 /** A text of random tokens, of no more than some. At each the mask has exactly what leaves room to come to the end. */
 function randomText(tokens: TokenGrammar, random: () => number): string {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { type GenerationSettings, type LogitsProcessor, processorsOf, settingsOf } from "../index.ts";
 
 interface Expected {
@@ -48,11 +49,8 @@ test("a list of processors goes from text to text, shorter and longer", () => {
 });
 
 test("DRY finds in linear time what a search of all pairs finds", () => {
-  let state = 1;
-  const random = (count: number) => {
-    state = (state * 1664525 + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * count);
-  };
+  const next = randomNumbers(1);
+  const random = (count: number) => Math.floor(next() * count);
   for (let round = 0; round < 300; round++) {
     const ids = Array.from({ length: 1 + random(40) }, () => random(3));
     const last = ids.length - 1;

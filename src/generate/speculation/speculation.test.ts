@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { acceptProposals, acceptToken, promptLookup, type TokenDistribution, TokenPicker } from "../index.ts";
 
 interface Lookup {
@@ -13,17 +14,6 @@ interface Lookup {
 }
 const file = fileURLToPath(new URL("../../../golden/decoding.json", import.meta.url));
 const { lookups } = JSON.parse(readFileSync(file, "utf8")) as { lookups: Lookup[] };
-
-/** Numbers from 0 to below 1 (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** All ids from 0 on with these probabilities. */
 const all = (probabilities: readonly number[]): TokenDistribution => ({

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import {
   Candidates,
   type LogitsWarper,
@@ -43,11 +44,7 @@ test.each(mirostat)("mirostat: $limits", ({ limits, logits, uniforms, ids }) => 
 
 /** Numbers from -6 to 6, some of them equal, some impossible. */
 function randomLogits(seed: number, count: number): number[] {
-  let state = seed;
-  const random = () => {
-    state = (state * 1664525 + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
+  const random = randomNumbers(seed);
   for (let i = 0; i < 5; i++) random();
   return Array.from({ length: count }, () => {
     const value = (random() - 0.5) * 12;

@@ -4,13 +4,12 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
+import { jsonPost } from "../../testing/json-post.ts";
+import { addCall, callTemplate, lastPromptOf, scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 import { countFields, messagesFields } from "./requests.ts";
 
-const template =
-  "{% for m in messages %}{{ m.role }}: {{ m.reasoning_content }}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function | tojson }}{% endfor %}{{ '\n' }}{% endfor %}{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}{% if enable_thinking %}<think>\n{% endif %}{# <think></think> #}";
-const model = scriptedModel(template);
+const model = scriptedModel(callTemplate);
 const { generator } = model;
 let server: RunningServer;
 let client: Anthropic;
@@ -24,8 +23,7 @@ const tools: Anthropic.Tool[] = [
   { name: "add", description: "Adds.", input_schema: { type: "object", properties: { a: { type: "number" } } } },
 ];
 const request = { model: "scripted", max_tokens: 200, messages: [{ role: "user" as const, content: "2 + 3?" }] };
-const call = '<tool_call>\n{"name": "add", "arguments": {"a": 5}}\n</tool_call>';
-const lastPrompt = () => model.tokenizer.decode([...(generator.prompts.at(-1) ?? [])]);
+const lastPrompt = () => lastPromptOf(model);
 
 /** The same answer, whole and streamed. */
 async function both(text: string, more: Partial<Anthropic.MessageCreateParamsNonStreaming> = {}) {
@@ -61,7 +59,7 @@ describe("answers", () => {
   });
 
   test("call tools", async () => {
-    for (const answer of await both(`I add.\n${call}`, { tools }))
+    for (const answer of await both(`I add.\n${addCall}`, { tools }))
       expect(answer).toMatchObject({
         content: [
           { type: "text", text: "I add." },
@@ -69,15 +67,15 @@ describe("answers", () => {
         ],
         stop_reason: "tool_use",
       });
-    for (const answer of await both(call + call, { tools, tool_choice: { type: "auto" } }))
+    for (const answer of await both(addCall + addCall, { tools, tool_choice: { type: "auto" } }))
       expect(answer.content).toHaveLength(2);
     const single = { type: "auto" as const, disable_parallel_tool_use: true };
-    for (const answer of await both(call + call, { tools, tool_choice: single }))
+    for (const answer of await both(addCall + addCall, { tools, tool_choice: single }))
       expect(answer.content).toHaveLength(1);
-    for (const answer of await both(call, { tools, tool_choice: { type: "none" } }))
-      expect(answer).toMatchObject({ content: [{ type: "text", text: call }], stop_reason: "end_turn" });
+    for (const answer of await both(addCall, { tools, tool_choice: { type: "none" } }))
+      expect(answer).toMatchObject({ content: [{ type: "text", text: addCall }], stop_reason: "end_turn" });
     const named = { type: "tool" as const, name: "add" };
-    for (const answer of await both(call, { tools, tool_choice: named }))
+    for (const answer of await both(addCall, { tools, tool_choice: named }))
       expect(answer).toMatchObject({ content: [{ type: "tool_use", name: "add" }], stop_reason: "tool_use" });
   });
 
@@ -94,7 +92,7 @@ describe("answers", () => {
   });
 
   test("are streamed as named events, in Anthropic's order", async () => {
-    generator.text = `Hm.\n${call}`;
+    generator.text = `Hm.\n${addCall}`;
     const names: string[] = [];
     let json = "";
     for await (const event of await client.messages.create({ ...request, tools, stream: true })) {
@@ -198,11 +196,7 @@ describe("errors", () => {
 
   const app = createApp(tinyServedModel());
   const refusal = async (more: object, path = "/v1/messages") => {
-    const answer = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...request, model: "tiny", max_tokens: 5, ...more }),
-    });
+    const answer = await app.request(path, jsonPost({ ...request, model: "tiny", max_tokens: 5, ...more }));
     const body = (await answer.json()) as { type: string; error: { type: string; message: string } };
     expect([answer.status, body.type, body.error?.type]).toEqual([400, "error", "invalid_request_error"]);
     return body.error.message;

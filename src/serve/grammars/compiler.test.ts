@@ -1,6 +1,7 @@
 /** Grammars of requests: each is made once, for all that wait for it. */
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { grammarConstraint, jsonSchemaGrammar } from "../../generate/index.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { asClient, currentClient } from "../client.ts";
 import { createApp } from "../index.ts";
@@ -73,11 +74,7 @@ describe("a server", () => {
   test("answers others while it makes a grammar, and says why one is refused", async () => {
     const app = createApp(tinyServedModel());
     const post = async (body: object) =>
-      app.request("/v1/completions", {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ prompt: "x", max_tokens: 2, ...body }),
-      });
+      app.request("/v1/completions", jsonPost({ prompt: "x", max_tokens: 2, ...body }));
     await post({}); // the model is there
     const order: string[] = [];
     const slow = post({ structured_outputs: { regex: "(a|b)*a(a|b){12}" } }).then((response) => {

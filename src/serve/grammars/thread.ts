@@ -1,15 +1,7 @@
 import { Worker } from "node:worker_threads";
-import { onAbort } from "../../base/index.ts";
 import { type JobAnswer, type JobMessage, jobResult } from "../../generate/index.ts";
 import { RequestError } from "../errors.ts";
-
-/** A program of its own; from source, as in tests, the built one: Node 20 reads no TypeScript. */
-const workerFile = new URL(
-  import.meta.url.endsWith(".ts")
-    ? "../../../dist/generate/grammar-jobs/worker.js"
-    : "../../generate/grammar-jobs/worker.js",
-  import.meta.url,
-);
+import { WorkerJobs, workerFile } from "../worker-jobs.ts";
 
 /** What a job may take, in milliseconds. The limits of grammars bound it to a second or two on an idle machine. */
 const MOST_MS = 10_000;
@@ -21,26 +13,19 @@ export interface JobOptions {
   signal: AbortSignal;
 }
 
-interface Job extends JobOptions {
-  messages: Iterable<JobMessage>;
-  settle: (settled: { answer: JobAnswer<unknown> } | { error: unknown }) => void;
-}
-
 /**
  * A thread that makes grammars, one after the other. Clients have turns: who sends many waits for them alone. How many
  * wait is bounded by the places of the queue of requests, of which each waits for one at a time.
  */
 export class GrammarThread {
-  private readonly mostMs: number;
-  /** Jobs that wait, by client; the client whose turn is next is the first. */
-  private readonly waiting = new Map<string, Job[]>();
-  private current: Job | undefined;
-  private worker: Worker | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly jobs: WorkerJobs<JobMessage, JobAnswer<unknown>>;
 
   /** @param options.mostMs what a job may take. @default 10000 */
   constructor({ mostMs = MOST_MS }: { mostMs?: number } = {}) {
-    this.mostMs = mostMs;
+    const file = workerFile("../generate/grammar-jobs/worker");
+    // the program's arguments, such as conditions of imports, may not fit the built file
+    const start = () => new Worker(file, { execArgv: [] });
+    this.jobs = new WorkerJobs(start, { mostMs, refusal: () => tookTooLong(mostMs) });
   }
 
   /**
@@ -49,117 +34,13 @@ export class GrammarThread {
    * @throws what the job is refused for; RequestError 400 when it takes too long; the signal's reason; Error when the
    *   thread ends
    */
-  async run<T>(messages: Iterable<JobMessage>, { client, signal }: JobOptions): Promise<T> {
-    signal.throwIfAborted();
-    const answer = await new Promise<JobAnswer<unknown>>((resolve, reject) => {
-      const stop = onAbort(signal, () => this.abandon(job));
-      const job: Job = {
-        messages,
-        client,
-        signal,
-        settle: (settled) => {
-          stop();
-          if ("answer" in settled) resolve(settled.answer);
-          else reject(settled.error);
-        },
-      };
-      this.waiting.set(client, [...(this.waiting.get(client) ?? []), job]);
-      this.next();
-    });
-    return jobResult(answer as JobAnswer<T>);
+  async run<T>(messages: Iterable<JobMessage>, options: JobOptions): Promise<T> {
+    return jobResult((await this.jobs.askInPieces(messages, options)) as JobAnswer<T>);
   }
 
   /** Ends the thread; it starts anew when there is something to do. */
-  async dispose(): Promise<void> {
-    const { worker } = this;
-    clearTimeout(this.timer);
-    this.worker = undefined;
-    await worker?.terminate();
-  }
-
-  private next(): void {
-    if (this.current) return;
-    this.current = this.take();
-    if (!this.current) {
-      this.worker?.unref(); // an idle thread keeps no program alive
-      return;
-    }
-    const isReady = this.worker !== undefined;
-    this.worker ??= this.start();
-    this.worker.ref();
-    if (isReady) this.post(this.current, this.worker);
-  }
-
-  /** The first job of the client whose turn it is, who goes behind the others. */
-  private take(): Job | undefined {
-    const [turn] = this.waiting;
-    if (!turn) return undefined;
-    const [client, [job, ...later]] = turn;
-    this.waiting.delete(client);
-    if (later.length > 0) this.waiting.set(client, later);
-    return job;
-  }
-
-  /** The messages of the job, one in each turn of the event loop. */
-  private post(job: Job, worker: Worker): void {
-    const messages = job.messages[Symbol.iterator]();
-    const send = () => {
-      if (this.current !== job || this.worker !== worker) return;
-      const { value, done } = messages.next();
-      if (done) {
-        this.timer = setTimeout(() => this.giveUp(), this.mostMs);
-        return;
-      }
-      worker.postMessage(value);
-      setImmediate(send);
-    };
-    send();
-  }
-
-  private start(): Worker {
-    // the program's arguments, such as conditions of imports, may not fit the built file
-    const worker = new Worker(workerFile, { execArgv: [] });
-    const isCurrent = () => this.worker === worker;
-    worker.on("message", (message: "ready" | JobAnswer<unknown>) => {
-      if (!isCurrent()) return;
-      if (message !== "ready") this.finish({ answer: message });
-      else if (this.current) this.post(this.current, worker);
-    });
-    const onEnd = (error: unknown) => {
-      if (!isCurrent()) return;
-      this.worker = undefined;
-      this.finish({ error });
-    };
-    worker.on("error", onEnd);
-    worker.on("exit", (code) => onEnd(new Error(`the thread that makes grammars ended with code ${code}`)));
-    return worker;
-  }
-
-  private finish(settled: Parameters<Job["settle"]>[0]): void {
-    clearTimeout(this.timer);
-    const job = this.current;
-    this.current = undefined;
-    job?.settle(settled);
-    this.next();
-  }
-
-  private giveUp(): void {
-    void this.dispose();
-    this.finish({ error: tookTooLong(this.mostMs) });
-  }
-
-  /** Nobody waits for this job any more. */
-  private abandon(job: Job): void {
-    const error = job.signal.reason;
-    if (job === this.current) {
-      void this.dispose();
-      this.finish({ error });
-      return;
-    }
-    const others = (this.waiting.get(job.client) ?? []).filter((other) => other !== job);
-    if (others.length > 0) this.waiting.set(job.client, others);
-    else this.waiting.delete(job.client);
-    job.settle({ error });
+  dispose(): Promise<void> {
+    return this.jobs.dispose();
   }
 }
 

@@ -1,5 +1,6 @@
 /** Loads and leases by a loader and a clock that the test moves. */
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../testing/fuzz/random.ts";
 import { HandClock, HandLoader, type PendingCall, type Value } from "../../testing/hand-loader.ts";
 import { Pool, type PoolOptions } from "./pool.ts";
 import type { Lease } from "./slot.ts";
@@ -222,21 +223,10 @@ describe("closing", () => {
   });
 });
 
-/** A random number from 0 to below 1, the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 test.each(Array.from({ length: 100 }, (_, seed) => seed))(
   "nothing is lent, kept or lost that may not be: schedule %i",
   async (seed) => {
-    const random = randomOf(seed);
+    const random = randomNumbers(seed);
     const pick = <E>(list: readonly E[]): E => list[Math.floor(random() * list.length)];
     const sizes = { a: 1, b: 2, c: 3, d: 4 };
     const memoryBytes = pick([4, 5, 7, 10]);

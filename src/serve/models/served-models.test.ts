@@ -1,6 +1,7 @@
 /** Several models behind one server: which is asked, when it is loaded, and what is told of it. */
 import { afterEach, describe, expect, test } from "vitest";
 import { DataError } from "../../base/index.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, type ServedModel, serve } from "../index.ts";
 
@@ -28,11 +29,7 @@ function onDemand(id: string, { bytes = 100, opened = Promise.resolve() } = {}) 
 }
 
 const asker = (app: ReturnType<typeof createApp>) => async (path: string, body?: object) => {
-  const init = body && {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ max_tokens: 2, ...body }),
-  };
+  const init = body && jsonPost({ max_tokens: 2, ...body });
   const answer = await app.request(path, init);
   return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Record<string, never> };
 };

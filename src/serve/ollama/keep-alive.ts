@@ -1,5 +1,5 @@
+import { LONGEST_TIMER_MS } from "../../base/index.ts";
 import { rule } from "../fields.ts";
-import { LONGEST_MS } from "../models/index.ts";
 
 /** Go's units of time, in milliseconds. */
 const units: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
@@ -13,7 +13,7 @@ const PART = /(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h)/g;
 export function keepAliveMs(value: unknown): number | undefined {
   const ms = typeof value === "number" ? value * 1000 : typeof value === "string" ? durationMs(value) : undefined;
   if (ms === undefined || Number.isNaN(ms)) return undefined;
-  return ms < 0 || ms > LONGEST_MS ? Number.POSITIVE_INFINITY : ms;
+  return ms < 0 || ms > LONGEST_TIMER_MS ? Number.POSITIVE_INFINITY : ms;
 }
 
 function durationMs(text: string): number | undefined {

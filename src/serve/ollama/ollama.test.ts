@@ -4,13 +4,12 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Ollama } from "ollama";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
+import { jsonPost } from "../../testing/json-post.ts";
+import { addCall, callTemplate, lastPromptOf, scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 import { chatFields, generateFields, optionFields } from "./requests.ts";
 
-const template =
-  "{% for m in messages %}{{ m.role }}: {{ m.reasoning_content }}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function | tojson }}{% endfor %}{{ '\n' }}{% endfor %}{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}{% if enable_thinking %}<think>\n{% endif %}{# <think></think> #}";
-const model = scriptedModel(template);
+const model = scriptedModel(callTemplate);
 const { generator } = model;
 let server: RunningServer;
 let client: Ollama;
@@ -36,8 +35,7 @@ const tools = [
 ];
 const messages = [{ role: "user", content: "2 + 3?" }];
 const request = { model: "scripted", messages };
-const call = '<tool_call>\n{"name": "add", "arguments": {"a": 5}}\n</tool_call>';
-const lastPrompt = () => model.tokenizer.decode([...(generator.prompts.at(-1) ?? [])]);
+const lastPrompt = () => lastPromptOf(model);
 const callOfAdd = { function: { name: "add", arguments: { a: 5 } } };
 
 type ChatRequest = Omit<Parameters<Ollama["chat"]>[0], "stream">;
@@ -85,11 +83,7 @@ describe("chats", () => {
 
   test("stream unless they are told not to", async () => {
     generator.text = "Five.";
-    const answer = await fetch(`${server.url}/api/chat`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(request),
-    });
+    const answer = await fetch(`${server.url}/api/chat`, jsonPost(request));
     expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
     const lines = (await answer.text()).trimEnd().split("\n");
     expect(lines.map((line) => (JSON.parse(line) as { done: boolean }).done)).toEqual([
@@ -99,7 +93,7 @@ describe("chats", () => {
   });
 
   test("call tools", async () => {
-    generator.text = `I add.\n${call}${call}`;
+    generator.text = `I add.\n${addCall}${addCall}`;
     const { message } = await client.chat({ ...request, tools });
     expect(message).toMatchObject({ content: "I add.", tool_calls: [callOfAdd, callOfAdd] });
     expect(await streamed({ tools })).toMatchObject({
@@ -232,7 +226,7 @@ test("the model is told of", async () => {
   expect(models[0].size).toBe(4 * parameters);
   expect((await realClient.ps()).models[0]).toMatchObject({ name: "tiny", size: models[0].size });
   const shown = await client.show({ model: "scripted" });
-  expect(shown).toMatchObject({ template, capabilities: ["completion", "tools", "thinking"] });
+  expect(shown).toMatchObject({ template: callTemplate, capabilities: ["completion", "tools", "thinking"] });
   expect((await realClient.show({ model: "tiny" })).model_info).toMatchObject({
     "general.architecture": "gpt2",
     "general.parameter_count": parameters,
@@ -257,11 +251,7 @@ describe("errors", () => {
 
   const app = createApp(tinyServedModel());
   const refusal = async (path: string, more: object) => {
-    const answer = await app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "tiny", ...more }),
-    });
+    const answer = await app.request(path, jsonPost({ model: "tiny", ...more }));
     const { error } = (await answer.json()) as { error: string };
     expect([answer.status, typeof error]).toEqual([400, "string"]);
     return error;

@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { RequestError } from "../errors.ts";
 
 /**
@@ -17,4 +18,13 @@ export function unpackedBodies(): MiddlewareHandler {
       });
     await next();
   };
+}
+
+/** Refuses bodies of more than so many MiB, with 413. */
+export function limitedBodies(mostMiB: number): MiddlewareHandler {
+  const message = `body: expected at most ${mostMiB} MiB; received more`;
+  const onError = () => {
+    throw new RequestError({ status: 413, message, code: "request_too_large" });
+  };
+  return bodyLimit({ maxSize: mostMiB * 2 ** 20, onError });
 }

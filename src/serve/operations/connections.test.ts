@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { heldModel, tinyServedModel } from "../../testing/served-model.ts";
 import { type RunningServer, type ServedModel, type ServeOptions, serve } from "../index.ts";
 
@@ -93,12 +94,7 @@ describe("connections", () => {
     const held = heldModel(64, 2);
     await start({ maxConnections: 2 }, held);
     held.generator.hold(1);
-    const ask = () =>
-      fetch(`${server.url}/v1/completions`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ prompt: "x", max_tokens: 3, stream: true }),
-      });
+    const ask = () => fetch(`${server.url}/v1/completions`, jsonPost({ prompt: "x", max_tokens: 3, stream: true }));
     const streams = [await ask(), await ask()];
     const { received } = await open();
     expect(await received).toBe(""); // there is no place

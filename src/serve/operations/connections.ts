@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
-import { OptionError } from "../../base/index.ts";
+import { LONGEST_TIMER_MS } from "../../base/index.ts";
+import { requireWholeNumbers } from "../whole-numbers.ts";
 
 /** How long connections may take, and how many there may be. */
 export interface ConnectionOptions {
@@ -24,9 +25,9 @@ export interface ConnectionOptions {
 const defaults = { maxConnections: 4096, headersTimeoutMs: 10_000, bodyTimeoutMs: 60_000, keepAliveTimeoutMs: 75_000 };
 
 export const connectionNames = Object.keys(defaults) as (keyof ConnectionOptions)[];
+const range = [1, LONGEST_TIMER_MS] as const;
+const ranges = { maxConnections: range, headersTimeoutMs: range, bodyTimeoutMs: range, keepAliveTimeoutMs: range };
 
-/** Timers count in 32 bits. */
-const MOST = 2 ** 31 - 1;
 /** How often the times of all connections are looked at, at most. */
 const CHECK_MS = 1000;
 /** Asks the system whether the other end is still there, once nothing has come for so long. */
@@ -35,17 +36,8 @@ const PROBE_MS = 30_000;
 /** @throws OptionError for limits that cannot be */
 export function connectionLimits(options: ConnectionOptions): Required<ConnectionOptions> {
   const limits = { ...defaults };
-  for (const name of connectionNames) {
-    const value = options[name] ?? defaults[name];
-    if (!Number.isInteger(value) || value < 1 || value > MOST)
-      throw new OptionError({
-        where: "serve",
-        expected: `${name} from 1 to ${MOST}`,
-        received: String(value),
-        fix: "choose a whole number in the range",
-      });
-    limits[name] = value;
-  }
+  for (const name of connectionNames) limits[name] = options[name] ?? defaults[name];
+  requireWholeNumbers(limits, ranges);
   return limits;
 }
 

@@ -1,6 +1,7 @@
 /** Keys of a server: who gets in, and how much each may use. */
 import { describe, expect, test } from "vitest";
 import { type ApiKey, hashOfKey, type KeyLimits } from "../../keys/index.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { heldModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp } from "../index.ts";
 import type { AuditEvent } from "./audit.ts";
@@ -15,11 +16,7 @@ const model = tinyServedModel();
 
 type App = ReturnType<typeof createApp>;
 const complete = (app: App, headers: Record<string, string>, body: object = {}, path = "/v1/completions") =>
-  app.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ prompt: "Hello", max_tokens: 3, ...body }),
-  });
+  app.request(path, jsonPost({ prompt: "Hello", max_tokens: 3, ...body }, headers));
 const bearer = (name: string) => ({ authorization: `Bearer sk-${name}` });
 const errorOf = async (response: Response) => ({
   status: response.status,
@@ -171,15 +168,7 @@ describe("limits", () => {
 test("a batch's requests are its owner's: without the key, with its limits, until it is revoked", async () => {
   const app = createApp(model, { keys: [apiKey("app", { tokensPerDay: 8, models: ["tiny"] })] });
   const ofBatch = (batchOwner: string) =>
-    app.request(
-      "/v1/completions",
-      {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ prompt: "Hello", max_tokens: 3 }),
-      },
-      { batchOwner },
-    );
+    app.request("/v1/completions", jsonPost({ prompt: "Hello", max_tokens: 3 }), { batchOwner });
   expect((await ofBatch("app")).status).toBe(200);
   expect((await complete(app, bearer("app"))).status).toBe(429); // its tokens are charged
   expect((await ofBatch("revoked")).status).toBe(401);

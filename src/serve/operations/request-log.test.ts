@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp } from "../index.ts";
 import { AuditLog } from "./audit.ts";
@@ -14,11 +15,7 @@ const model = tinyServedModel();
 
 type App = ReturnType<typeof createApp>;
 const post = (app: App, path: string, body: object, headers: Record<string, string> = {}) =>
-  app.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify(body),
-  });
+  app.request(path, jsonPost(body, headers));
 
 describe("lines of JSON", () => {
   const lines: string[] = [];

@@ -9,6 +9,7 @@ import { connect as tlsConnect } from "node:tls";
 import { generate } from "selfsigned";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addKey, revokeKey } from "../../keys/index.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { heldModel, tinyServedModel } from "../../testing/served-model.ts";
 import { type RunningServer, type ServeOptions, serve } from "../index.ts";
 
@@ -24,11 +25,7 @@ afterEach(async () => {
 });
 
 const complete = (url: string, body: object = {}, headers: Record<string, string> = {}) =>
-  fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ prompt: "Hello", max_tokens: 3, ...body }),
-  });
+  fetch(`${url}/v1/completions`, jsonPost({ prompt: "Hello", max_tokens: 3, ...body }, headers));
 
 describe("keys", () => {
   test("of a file are read again when it changes; one that is broken changes nothing, and all is in the audit", async () => {

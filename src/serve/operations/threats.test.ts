@@ -1,17 +1,14 @@
 /** Threats of docs/security.md that no other test holds, and that each row of its table names a test that there is. */
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { createApp } from "../index.ts";
 
 const app = createApp(tinyServedModel({ contextLength: 48 }));
 
 async function post(path: string, body: object) {
-  const response = await app.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const response = await app.request(path, jsonPost(body));
   const { error } = (await response.json()) as { error?: { code: string; message: string } };
   return { status: response.status, code: error?.code, message: error?.message };
 }
@@ -48,12 +45,7 @@ test("a template is the model's: none comes with a request, and braces in messag
   const generate = { model: "tiny", prompt: "x", template: "{{ .Prompt }}" };
   expect((await post("/api/generate", generate)).status).toBe(400);
   const length = async (content: string) => ((await (await tokens(content)).json()) as { count: number }).count;
-  const tokens = (content: string) =>
-    app.request("/tokenize", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ messages: [{ role: "user", content }] }),
-    });
+  const tokens = (content: string) => app.request("/tokenize", jsonPost({ messages: [{ role: "user", content }] }));
   expect(await length("{{ 7*7 }}")).toBe((await length("")) + "{{ 7*7 }}".length);
 });
 

@@ -7,6 +7,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import { afterAll, beforeEach, expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { heldModel, scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp } from "../index.ts";
 
@@ -17,11 +18,7 @@ beforeEach(() => exporter.reset());
 
 const app = createApp(tinyServedModel(), { apiKey: "secret" });
 const post = (path: string, body: object, headers: Record<string, string> = {}) =>
-  app.request(`http://localhost:8080${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: "Bearer secret", ...headers },
-    body: JSON.stringify(body),
-  });
+  app.request(`http://localhost:8080${path}`, jsonPost(body, { authorization: "Bearer secret", ...headers }));
 const [traceId, spanId] = ["0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"];
 const milliseconds = ([seconds, nanoseconds]: readonly [number, number]) => seconds * 1000 + nanoseconds / 1e6;
 /** The span of the only request, and those of its phases. */
@@ -95,11 +92,10 @@ test("a fault in a stream is one of the span, whose status was sent before", asy
   const broken = scriptedModel("{{ messages[0].content }}");
   broken.generator.text = "ab";
   broken.generator.failure = new Error("the card is gone");
-  const answer = await createApp(broken, { log: () => {} }).request("/v1/chat/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ messages: [{ role: "user", content: "x" }], stream: true }),
-  });
+  const answer = await createApp(broken, { log: () => {} }).request(
+    "/v1/chat/completions",
+    jsonPost({ messages: [{ role: "user", content: "x" }], stream: true }),
+  );
   await answer.text();
   const { request } = spans();
   expect(request.name).toBe("chat scripted");
@@ -109,11 +105,10 @@ test("a fault in a stream is one of the span, whose status was sent before", asy
 
 test("no text of a prompt or an answer is in a span", async () => {
   const held = heldModel();
-  await createApp(held).request("/v1/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "Hidden", max_tokens: 3, stop: ["Hidden"], user: "Hidden" }),
-  });
+  await createApp(held).request(
+    "/v1/completions",
+    jsonPost({ prompt: "Hidden", max_tokens: 3, stop: ["Hidden"], user: "Hidden" }),
+  );
   const texts = exporter.getFinishedSpans().map(({ name, attributes, events }) => ({ name, attributes, events }));
   expect(JSON.stringify(texts)).not.toContain("Hidden");
 });

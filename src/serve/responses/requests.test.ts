@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
+import { jsonPost } from "../../testing/json-post.ts";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { createApp } from "../index.ts";
 import { inputTokensFields, responseFields } from "./requests.ts";
@@ -43,11 +44,10 @@ test.each([
   [{ tools, tool_choice: { type: "file_search" } }, "tool_choice.type: expected one of function, allowed_tools"],
   [{ prompt: { id: "p" } }, "Unsupported parameter: 'prompt'"],
 ])("are told by field: %j", async (more, message) => {
-  const answer = await app.request("/v1/responses", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model: "tiny", input: "Hi", max_output_tokens: 5, ...more }),
-  });
+  const answer = await app.request(
+    "/v1/responses",
+    jsonPost({ model: "tiny", input: "Hi", max_output_tokens: 5, ...more }),
+  );
   const body = (await answer.json()) as { error?: { type: string; message: string } };
   expect([answer.status, body.error?.type]).toEqual([400, "invalid_request_error"]);
   expect(body.error?.message).toContain(message);

@@ -3,12 +3,11 @@ import OpenAI from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
+import { jsonPost } from "../../testing/json-post.ts";
+import { addCall, callTemplate, lastPromptOf, scriptedModel, tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 
-const template =
-  "{% for m in messages %}{{ m.role }}: {{ m.reasoning_content }}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function | tojson }}{% endfor %}{{ '\n' }}{% endfor %}{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}{% if enable_thinking %}<think>\n{% endif %}{# <think></think> #}";
-const model = scriptedModel(template);
+const model = scriptedModel(callTemplate);
 const { generator } = model;
 let server: RunningServer;
 let client: OpenAI;
@@ -21,9 +20,8 @@ afterAll(() => server.close());
 const tools: OpenAI.Responses.Tool[] = [
   { type: "function", name: "add", description: "Adds.", parameters: { type: "object" }, strict: false },
 ];
-const call = '<tool_call>\n{"name": "add", "arguments": {"a": 5}}\n</tool_call>';
 const request = { model: "scripted", input: "2 + 3?" };
-const lastPrompt = () => model.tokenizer.decode([...(generator.prompts.at(-1) ?? [])]);
+const lastPrompt = () => lastPromptOf(model);
 
 type Body = Omit<Partial<OpenAI.Responses.ResponseCreateParamsNonStreaming>, "stream" | "stream_options">;
 /** The same answer, whole and streamed. */
@@ -75,30 +73,30 @@ describe("answers", () => {
       status: "completed",
       call_id: expect.stringMatching(/^call_/),
     };
-    for (const answer of await both(`I add.\n${call}`, { tools }))
+    for (const answer of await both(`I add.\n${addCall}`, { tools }))
       expect(answer).toMatchObject({
         status: "completed",
         output: [{ content: [{ text: "I add." }] }, { ...called, arguments: expect.stringMatching(/{"a": ?5}/) }],
       });
-    for (const answer of await both(call + call, { tools })) expect(answer.output).toHaveLength(2);
-    for (const answer of await both(call + call, { tools, parallel_tool_calls: false }))
+    for (const answer of await both(addCall + addCall, { tools })) expect(answer.output).toHaveLength(2);
+    for (const answer of await both(addCall + addCall, { tools, parallel_tool_calls: false }))
       expect(answer.output).toHaveLength(1);
-    for (const answer of await both(call, { tools, tool_choice: { type: "function", name: "add" } }))
+    for (const answer of await both(addCall, { tools, tool_choice: { type: "function", name: "add" } }))
       expect(answer.output).toMatchObject([called]);
     const allowed = {
       type: "allowed_tools" as const,
       mode: "auto" as const,
       tools: [{ type: "function", name: "add" }],
     };
-    for (const answer of await both(call, { tools, tool_choice: allowed }))
+    for (const answer of await both(addCall, { tools, tool_choice: allowed }))
       expect(answer.output).toMatchObject([called]);
-    for (const answer of await both(call, { tools, tool_choice: "none" })) expect(answer.output_text).toBe(call);
-    for (const answer of await both(call.slice(0, -20), { tools, max_output_tokens: 50 }))
+    for (const answer of await both(addCall, { tools, tool_choice: "none" })) expect(answer.output_text).toBe(addCall);
+    for (const answer of await both(addCall.slice(0, -20), { tools, max_output_tokens: 50 }))
       expect(answer.output.at(-1)).toMatchObject({ type: "function_call", status: "incomplete" });
   });
 
   test("have thoughts apart, whose tokens are counted", async () => {
-    const thinking = scriptedModel(template.replace("enable_thinking", "reasoning_effort"));
+    const thinking = scriptedModel(callTemplate.replace("enable_thinking", "reasoning_effort"));
     const app = createApp(thinking);
     thinking.generator.text = "easy\n</think>\n\nfive";
     const answer = await post(app, { ...request, reasoning: { effort: "low" } });
@@ -161,7 +159,7 @@ describe("answers", () => {
 });
 
 test("a stream has all events, in OpenAI's order and numbered", async () => {
-  generator.text = `Hm.\n${call}`;
+  generator.text = `Hm.\n${addCall}`;
   const names: string[] = [];
   let [numbers, json] = [[] as number[], ""];
   for await (const event of await client.responses.create({ ...request, tools, stream: true })) {
@@ -224,7 +222,7 @@ describe("a conversation", () => {
   });
 
   test("calls a tool and gets its result", async () => {
-    generator.text = `I add.\n${call}`;
+    generator.text = `I add.\n${addCall}`;
     const first = await client.responses.create({ ...request, tools });
     const called = first.output[1] as OpenAI.Responses.ResponseFunctionToolCall;
     const result = { type: "function_call_output" as const, call_id: called.call_id, output: "8" };
@@ -328,7 +326,7 @@ describe("in the background", () => {
   });
 
   test("it can be cancelled, and fails where the model does", async () => {
-    const held = scriptedModel(template);
+    const held = scriptedModel(callTemplate);
     held.generator.text = "x".repeat(2000);
     const app = createApp(held);
     const { body: begun } = await post(app, { ...request, background: true });
@@ -359,11 +357,7 @@ describe("in the background", () => {
 
 type AnswerBody = OpenAI.Responses.Response & { error: { type: string; message: string } };
 async function post(app: ReturnType<typeof createApp>, body: object) {
-  const answer = await app.request("/v1/responses", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const answer = await app.request("/v1/responses", jsonPost(body));
   return { status: answer.status, body: (await answer.json()) as AnswerBody };
 }
 

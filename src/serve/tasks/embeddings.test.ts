@@ -7,6 +7,7 @@ import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SentenceEncoder } from "../../pipelines/index.ts";
 import { fieldsOfType } from "../../testing/fields-of-types.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { type RunningServer, serve } from "../index.ts";
 import { embeddingsFields, embedFields } from "../ollama/embed.ts";
 import { embeddingFields } from "./embeddings.ts";
@@ -31,11 +32,7 @@ afterAll(async () => {
 });
 
 const post = async (body: object, path = "/v1/embeddings") => {
-  const answer = await fetch(`${server.url}${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const answer = await fetch(`${server.url}${path}`, jsonPost(body));
   return { status: answer.status, body: (await answer.json()) as Record<string, never> };
 };
 const closeTo = (vector: readonly number[]) => vector.map((value) => expect.closeTo(value, 5));

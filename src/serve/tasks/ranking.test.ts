@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CrossEncoder, pipeline, type TextClassificationPipeline } from "../../pipelines/index.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { createApp } from "../index.ts";
 
 const folderOf = (name: string) => fileURLToPath(new URL(`../../../golden/pipelines/models/${name}`, import.meta.url));
@@ -24,11 +25,7 @@ afterAll(() => {
 });
 
 const post = async (path: string, body: object) => {
-  const answer = await app.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const answer = await app.request(path, jsonPost(body));
   return { status: answer.status, body: (await answer.json()) as Record<string, never> };
 };
 const tokensOf = async (pairs: [string, string][]) =>

@@ -130,12 +130,12 @@ describe("fields", () => {
 });
 
 /** A WAV file's head with what it says of itself, and samples. */
-function wavOf({ rate = 16000, channels = 1, bits = 16, said = 0, samples = 0 } = {}): Uint8Array {
-  const bytes = Buffer.alloc(44 + samples);
+function wavOf({ kind = 1, rate = 16000, channels = 1, bits = 16, said = 0, samples = 0, fill = 0 } = {}): Uint8Array {
+  const bytes = Buffer.alloc(44 + samples, fill);
   bytes.write("RIFF", 0);
   bytes.write("WAVEfmt ", 8);
   bytes.writeUInt32LE(16, 16);
-  bytes.writeUInt16LE(1, 20);
+  bytes.writeUInt16LE(kind, 20);
   bytes.writeUInt16LE(channels, 22);
   bytes.writeUInt32LE(rate, 24);
   bytes.writeUInt16LE(bits, 34);
@@ -161,6 +161,7 @@ describe("sounds that cannot be heard", () => {
     ["no rate", wavOf({ rate: 0, samples: 64, said: 64 }), "at least 1000 samples a second"],
     ["a rate without end", wavOf({ rate: 2 ** 32 - 1, samples: 64, said: 64 }), "samples a second"],
     ["17 bits", wavOf({ bits: 17, samples: 64, said: 64 }), "17 bits"],
+    ["no numbers", wavOf({ kind: 3, bits: 32, samples: 64, said: 64, fill: 0xff }), "samples that are numbers"],
     ["hours", wavOf({ rate: 1000, bits: 8, samples: 3_700_000, said: 3_700_000 }), "at most 3600 s; cut it"],
   ])("%s", async (_, bytes, message) => {
     const { status, body } = await post([file(bytes)]);

@@ -20,3 +20,9 @@ export class Random {
     return items[this.below(items.length)];
   }
 }
+
+/** Numbers from 0 to below 1, the same for the same seed. */
+export function randomNumbers(seed: number): () => number {
+  const random = new Random("numbers", seed);
+  return () => random.below(2 ** 32) / 2 ** 32;
+}

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../../testing/fuzz/random.ts";
 import { Tokenizer } from "../../../tokenizers/index.ts";
 import { jsonSchemaGrammar } from "../../grammar/json-schema/json-schema.ts";
 import type { ConstraintMaker } from "../../grammar/pick-constraint.ts";
@@ -96,13 +97,10 @@ async function written({ seed, end, mostTokens = 3000, wanted = "", ...options }
   const first = await tokenizer.encode(wanted, { addSpecialTokens: false });
   const stream = keptStream(tokenizer, plan.keptTokens);
   let text = "";
-  let state = seed + 1;
+  const random = randomNumbers(seed + 1);
   let isEnded = false;
   while (!isEnded && ids.length < mostTokens) {
-    const logits = Float32Array.from(closing, (wish) => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return (state / 2 ** 32) * 4 + wish;
-    });
+    const logits = Float32Array.from(closing, (wish) => random() * 4 + wish);
     if (ids.length > LIKED_TOKENS) for (const id of ends) logits[id] += 20;
     if (ids.length < first.length) logits[first[ids.length]] = 1000;
     const id = picker.next(logits);
