@@ -28,6 +28,11 @@ export const limits = {
   requestFields: 65_536,
   /** Answers to one request, its prompts times `n`. OpenAI takes 2048 prompts, and 128 answers to one. */
   requestAnswers: 4096,
+  /**
+   * Log probabilities of the tokens of a request's prompts: those of `prompt_logprobs` 20 for 12,000 tokens. One takes
+   * 60 bytes of the answer.
+   */
+  requestPromptLogprobs: 2 ** 18,
   /** Images of a request to the server, each of which is fetched and decoded. Anthropic takes 100. */
   requestImages: 100,
   /** Bytes of an image in a request, before base64, or behind an address that it names. OpenAI's most. */

@@ -188,6 +188,7 @@ describe("refused", () => {
     [{ messages: [{ role: "assistant", content: [image("tall.png")] }] }, "images are the user's"],
     [{ messages: [{ role: "system", content: [image("tall.png")] }] }, "images are the user's"],
     [user(...new Array(101).fill(image("tall.png"))), "expected at most 100 images (limit requestImages)"],
+    [{ ...user(image("tall.png")), prompt_logprobs: 0 }, "expected no log probabilities of a prompt with images"],
     [user(text("<image>"), image("tall.png")), ""],
   ])("%#", async (body, message) => {
     const refusal = await ask(body);
