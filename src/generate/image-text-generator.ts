@@ -1,8 +1,8 @@
-import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
+import type { ImageTextInputs, ImageTextModel, VisualFeatures } from "../models/index.ts";
 import { tensor } from "../tensor/index.ts";
 import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
-import { ModelFunction } from "./model-structure.ts";
+import { VisualEncoder } from "./visual-encoder.ts";
 
 /** A text with images. */
 export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "attentionMask"> {
@@ -19,11 +19,11 @@ export interface HeldPrompt extends EmbeddedPrompt {
 /** Makes what a model's text model reads of texts with images. Several texts may be written after one prompt. */
 export class ImageEmbedder {
   readonly model: ImageTextModel;
-  private readonly compiled: ModelFunction<[ImageTextInputs], EmbeddedText>;
+  private readonly encoder: VisualEncoder;
 
   constructor(model: ImageTextModel) {
     this.model = model;
-    this.compiled = new ModelFunction(model, (inputs) => model.embed(inputs));
+    this.encoder = new VisualEncoder(model);
   }
 
   /**
@@ -34,22 +34,30 @@ export class ImageEmbedder {
     const ids = tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] });
     const inputs = { inputIds: ids, ...images };
     this.model.checkPlaces(inputIds, inputs);
-    if (!images.pixelValues && !images.pixelValuesVideos) return undefined;
-    const { embeddings, positions, offset } = await this.compiled.withSignal(signal)(inputs as never);
-    const dispose = () => {
-      for (const held of [embeddings, positions, offset]) held?.dispose();
-    };
+    const places = this.model.placesOf(inputs);
+    if (places.length === 0) return undefined;
+    const visuals: VisualFeatures[] = [];
     try {
-      return { embeddings, positions, offset: offset && (await offset.item()), dispose };
-    } catch (error) {
-      dispose();
-      throw error;
+      for (const [i, visual] of this.model.visualsOf(inputs).entries())
+        visuals.push(await this.encoder.features(visual, places[i].count, signal));
+      const { embeddings, positions, offset } = await this.encoder.place(inputIds, visuals, signal);
+      const dispose = () => {
+        for (const held of [embeddings, positions, offset]) held?.dispose();
+      };
+      try {
+        return { embeddings, positions, offset: offset && (await offset.item()), dispose };
+      } catch (error) {
+        dispose();
+        throw error;
+      }
+    } finally {
+      for (const { features } of visuals) features.dispose();
     }
   }
 
-  /** Frees the compiled graph. The model is left: whoever loaded it disposes of it. */
+  /** Frees the compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
-    this.compiled.dispose();
+    this.encoder.dispose();
   }
 }
 

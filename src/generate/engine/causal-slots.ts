@@ -251,13 +251,15 @@ export class CausalSlots implements SequenceRunner {
     const ids = context.slice(start, to);
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
-    const { oneToken, anyLength } = this.steps.of(adapter !== undefined);
     const images = start === 0 ? embedded : undefined;
-    const step = (images || ids.length === 1 ? oneToken : anyLength).withSignal(signal);
     const looked = {
       positions: images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length),
       embeddings: images?.embeddings ?? null,
     };
+    const steps = this.steps.of(adapter !== undefined);
+    const ofText = ids.length === 1 ? steps.oneToken : steps.anyLength;
+    const ofImages = looked.positions.rank === 3 ? steps.embeddedInThree : steps.embedded;
+    const step = (images ? ofImages : ofText).withSignal(signal);
     this.requireSameWeights();
     if (adapter) this.options.adapters?.show(adapter, this.options.device);
     const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);

@@ -1,7 +1,7 @@
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool } from "../../peft/index.ts";
-import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder } from "../causal-decoder.ts";
+import { type CompiledFunction, compile, type Device, type SymbolicSizes, type Tensor } from "../../tensor/index.ts";
+import { type CausalContext, causalDecoder, embeddedSizes, textSizes } from "../causal-decoder.ts";
 import { allLogits, lastLogits } from "../decoder-step.ts";
 import type { SlotCache, SlotWindow } from "./slot-cache.ts";
 
@@ -19,12 +19,16 @@ type StepInputs = [
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 /**
- * A step of one text with one new token, or with any number of them; of several texts with one each; and of one with
- * tokens that were proposed, which gives the logits after each.
+ * A step of one text with one new token, with any number of them, or with an embedded prompt of any length; of several
+ * texts with one token each; and of one with tokens that were proposed, which gives the logits after each.
  */
 interface Steps {
   oneToken: Step;
   anyLength: Step;
+  /** Whose positions are [1, T]. */
+  embedded: Step;
+  /** Whose positions are [3, 1, T]. */
+  embeddedInThree: Step;
   several: Step;
   proposed: Step;
 }
@@ -59,11 +63,7 @@ export class SlotSteps {
   private compile(adapters?: AdapterPool): Steps {
     const { cache, options } = this;
     const decoder = causalDecoder(this.model);
-    const stepOver = (
-      window: SlotWindow,
-      symbolicSizes?: (string | null)[][],
-      logitsOf = lastLogits<CausalContext>,
-    ) => {
+    const stepOver = (window: SlotWindow, symbolicSizes?: SymbolicSizes, logitsOf = lastLogits<CausalContext>) => {
       const step = (...[ids, context, lengths, total, slots]: StepInputs): Tensor<"f32"> => {
         const open = window.open(lengths, total);
         const trace = () => logitsOf(decoder, ids, open, context);
@@ -77,12 +77,11 @@ export class SlotSteps {
       const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
       return compile(step as never, settings) as Step;
     };
-    const anyLength = [
-      [null, "T"],
-      [null, "T"],
-    ];
+    const anyLength = [[null, "T"], ...textSizes];
     return {
       oneToken: stepOver(cache.one),
+      embedded: stepOver(cache.one, [[null, "T"], ...embeddedSizes(2)]),
+      embeddedInThree: stepOver(cache.one, [[null, "T"], ...embeddedSizes(3)]),
       anyLength: stepOver(cache.one, anyLength),
       several: stepOver(cache.several, [["R", null], ["R", null], ["R"], [null], ["R"]]),
       proposed: stepOver(cache.one, anyLength, allLogits),
@@ -103,5 +102,7 @@ export class SlotSteps {
 }
 
 function disposeOf(steps: Steps | undefined): void {
-  for (const step of steps ? [steps.oneToken, steps.anyLength, steps.several, steps.proposed] : []) step.dispose();
+  if (!steps) return;
+  const { oneToken, anyLength, embedded, embeddedInThree, several, proposed } = steps;
+  for (const step of [oneToken, anyLength, embedded, embeddedInThree, several, proposed]) step.dispose();
 }
