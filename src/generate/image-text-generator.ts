@@ -1,4 +1,4 @@
-import type { ImageTextInputs, ImageTextModel, VisualFeatures } from "../models/index.ts";
+import type { ImageTextInputs, ImageTextModel } from "../models/index.ts";
 import { tensor } from "../tensor/index.ts";
 import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
@@ -16,7 +16,9 @@ export interface HeldPrompt extends EmbeddedPrompt {
   dispose(): void;
 }
 
-/** Makes what a model's text model reads of texts with images. Several texts may be written after one prompt. */
+/**
+ * Makes what a model's text model reads of texts with images; the images of texts that are asked for at the same time
+ * go through the model together. Several texts may be written after one prompt. */
 export class ImageEmbedder {
   readonly model: ImageTextModel;
   private readonly encoder: VisualEncoder;
@@ -36,22 +38,17 @@ export class ImageEmbedder {
     this.model.checkPlaces(inputIds, inputs);
     const places = this.model.placesOf(inputs);
     if (places.length === 0) return undefined;
-    const visuals: VisualFeatures[] = [];
+    const visuals = this.model.visualsOf(inputs).map((visual, i) => ({ ...visual, places: places[i].count }));
+    const features = await this.encoder.features(visuals, signal);
+    const { embeddings, positions, offset } = await this.encoder.place(inputIds, features, signal);
+    const dispose = () => {
+      for (const held of [embeddings, positions, offset]) held?.dispose();
+    };
     try {
-      for (const [i, visual] of this.model.visualsOf(inputs).entries())
-        visuals.push(await this.encoder.features(visual, places[i].count, signal));
-      const { embeddings, positions, offset } = await this.encoder.place(inputIds, visuals, signal);
-      const dispose = () => {
-        for (const held of [embeddings, positions, offset]) held?.dispose();
-      };
-      try {
-        return { embeddings, positions, offset: offset && (await offset.item()), dispose };
-      } catch (error) {
-        dispose();
-        throw error;
-      }
-    } finally {
-      for (const { features } of visuals) features.dispose();
+      return { embeddings, positions, offset: offset && (await offset.item()), dispose };
+    } catch (error) {
+      dispose();
+      throw error;
     }
   }
 
