@@ -33,8 +33,6 @@ export const limits = {
    * 60 bytes of the answer.
    */
   requestPromptLogprobs: 2 ** 18,
-  /** Images of a request to the server, each of which is fetched and decoded. Anthropic takes 100. */
-  requestImages: 100,
   /** Bytes of an image in a request, before base64, or behind an address that it names. OpenAI's most. */
   requestImageBytes: 20 * 2 ** 20,
   /**
@@ -42,6 +40,11 @@ export const limits = {
    * one image at a time.
    */
   requestImagePixels: 2 ** 26,
+  /**
+   * Pixels of all images of a request together: twenty of a telephone's 12 megapixels. Decoding and resizing so many
+   * takes half a minute and more, in turns with those of others.
+   */
+  requestPixels: 2 ** 28,
   /** Characters of a prompt, or of messages as JSON: bodies without images are half as long, those with images more. */
   promptCharacters: 8 * 2 ** 20,
   /** The header of a safetensors file; the reference implementation refuses larger ones too. */

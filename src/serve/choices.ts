@@ -81,6 +81,8 @@ export function chatPrompt(service: Service, request: ChatRequest, tools = tools
   const read = templateMessages(request.messages, traits);
   if (!service.images && read.images.length > 0)
     throw invalid(read.images[0].path, `no image: the model '${service.model.id}' reads texts alone`, "an image");
+  if (read.images.length > service.maxImages)
+    throw invalid("messages", `at most ${service.maxImages} images (option maxImages)`, read.images);
   const knowsTools = service.chatTemplate?.includes("tools") ?? false;
   const messages = tools && !knowsTools ? withToolInstructions(read.messages, tools) : read.messages;
   const chat = {

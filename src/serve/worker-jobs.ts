@@ -1,4 +1,6 @@
 import type { Worker } from "node:worker_threads";
+import { currentClient } from "./client.ts";
+import { ClientTurns } from "./client-turns.ts";
 
 /** The file of a worker of this folder. From source, as in tests, the built one: Node 20 reads no TypeScript. */
 export const workerFile = (name: string): URL =>
@@ -6,6 +8,8 @@ export const workerFile = (name: string): URL =>
 
 interface Job<Request, Answer> {
   request: Request;
+  /** Whose it is. */
+  client: string;
   signal: AbortSignal;
   /** Whether the thread ends after this answer, to give back its working memory. */
   isLast: (answer: Answer) => boolean;
@@ -19,10 +23,13 @@ interface AskOptions<Answer> {
   isLast?: (answer: Answer) => boolean;
 }
 
-/** Asks a thread one thing after another. It starts with the first, and an idle one keeps no program alive. */
+/**
+ * Asks a thread one thing after another: clients have turns, and requests of a client that ask for several things one
+ * after another. It starts with the first, and an idle one keeps no program alive.
+ */
 export class WorkerJobs<Request, Answer> {
   private readonly start: () => Worker;
-  private readonly jobs: Job<Request, Answer>[] = [];
+  private readonly waiting = new ClientTurns<Job<Request, Answer>>();
   private worker: Worker | undefined;
   private current: Job<Request, Answer> | undefined;
 
@@ -47,13 +54,14 @@ export class WorkerJobs<Request, Answer> {
         };
       const job: Job<Request, Answer> = {
         request,
+        client: currentClient(),
         signal,
         isLast,
         resolve: settled(resolve),
         reject: settled(reject),
       };
       signal.addEventListener("abort", onAbort);
-      this.jobs.push(job);
+      this.waiting.add(job);
       this.next();
     });
   }
@@ -67,7 +75,7 @@ export class WorkerJobs<Request, Answer> {
 
   private next(): void {
     if (this.current) return;
-    this.current = this.jobs.shift();
+    this.current = this.waiting.take();
     if (!this.current) {
       this.worker?.unref();
       return;
@@ -104,8 +112,7 @@ export class WorkerJobs<Request, Answer> {
 
   /** Nobody waits for this answer any more. */
   private abandon(job: Job<Request, Answer>): void {
-    const at = this.jobs.indexOf(job);
-    if (at >= 0) this.jobs.splice(at, 1);
+    this.waiting.remove(job);
     job.reject(job.signal.reason);
     if (job !== this.current) return;
     void this.dispose();

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { onAbort } from "../../base/index.ts";
 import { type JobAnswer, type JobMessage, jobResult } from "../../generate/index.ts";
+import { ClientTurns } from "../client-turns.ts";
 import { RequestError } from "../errors.ts";
 
 /** A program of its own; from source, as in tests, the built one: Node 20 reads no TypeScript. */
@@ -32,8 +33,7 @@ interface Job extends JobOptions {
  */
 export class GrammarThread {
   private readonly mostMs: number;
-  /** Jobs that wait, by client; the client whose turn is next is the first. */
-  private readonly waiting = new Map<string, Job[]>();
+  private readonly waiting = new ClientTurns<Job>();
   private current: Job | undefined;
   private worker: Worker | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -63,7 +63,7 @@ export class GrammarThread {
           else reject(settled.error);
         },
       };
-      this.waiting.set(client, [...(this.waiting.get(client) ?? []), job]);
+      this.waiting.add(job);
       this.next();
     });
     return jobResult(answer as JobAnswer<T>);
@@ -79,7 +79,7 @@ export class GrammarThread {
 
   private next(): void {
     if (this.current) return;
-    this.current = this.take();
+    this.current = this.waiting.take();
     if (!this.current) {
       this.worker?.unref(); // an idle thread keeps no program alive
       return;
@@ -88,16 +88,6 @@ export class GrammarThread {
     this.worker ??= this.start();
     this.worker.ref();
     if (isReady) this.post(this.current, this.worker);
-  }
-
-  /** The first job of the client whose turn it is, who goes behind the others. */
-  private take(): Job | undefined {
-    const [turn] = this.waiting;
-    if (!turn) return undefined;
-    const [client, [job, ...later]] = turn;
-    this.waiting.delete(client);
-    if (later.length > 0) this.waiting.set(client, later);
-    return job;
   }
 
   /** The messages of the job, one in each turn of the event loop. */
@@ -156,9 +146,7 @@ export class GrammarThread {
       this.finish({ error });
       return;
     }
-    const others = (this.waiting.get(job.client) ?? []).filter((other) => other !== job);
-    if (others.length > 0) this.waiting.set(job.client, others);
-    else this.waiting.delete(job.client);
+    this.waiting.remove(job);
     job.settle({ error });
   }
 }

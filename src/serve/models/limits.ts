@@ -8,6 +8,8 @@ export interface LimitOptions extends QueueOptions, PoolOptions {
   requestTimeoutMs?: number;
   /** How long a client may leave unread what is streamed to it, in milliseconds. @default 10000 */
   stalledTimeoutMs?: number;
+  /** Most images of a request. @default 32 */
+  maxImages?: number;
 }
 
 /** Timers count in 32 bits. */
@@ -19,6 +21,7 @@ const ranges: Readonly<Record<keyof LimitOptions, readonly [least: number, most:
   queueTimeoutMs: [1, LONGEST_MS],
   requestTimeoutMs: [1, LONGEST_MS],
   stalledTimeoutMs: [1, LONGEST_MS],
+  maxImages: [0, Number.MAX_SAFE_INTEGER],
   keepAliveMs: [0, LONGEST_MS],
   memoryBytes: [1, Number.MAX_SAFE_INTEGER],
 };
