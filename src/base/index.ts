@@ -3,6 +3,7 @@
  * nothing.
  */
 
+export { BatchQueue, type BatchQueueOptions, type CallOptions } from "./batch-queue.ts";
 export { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "./block-matrix.ts";
 export {
   bytesPerElement,

@@ -28,8 +28,11 @@ export const limits = {
   requestFields: 65_536,
   /** Answers to one request, its prompts times `n`. OpenAI takes 2048 prompts, and 128 answers to one. */
   requestAnswers: 4096,
-  /** Images of a request to the server, each of which is fetched and decoded. Anthropic takes 100. */
-  requestImages: 100,
+  /**
+   * Log probabilities of the tokens of a request's prompts: those of `prompt_logprobs` 20 for 12,000 tokens. One takes
+   * 60 bytes of the answer.
+   */
+  requestPromptLogprobs: 2 ** 18,
   /** Bytes of an image in a request, before base64, or behind an address that it names. OpenAI's most. */
   requestImageBytes: 20 * 2 ** 20,
   /**
@@ -37,6 +40,11 @@ export const limits = {
    * one image at a time.
    */
   requestImagePixels: 2 ** 26,
+  /**
+   * Pixels of all images of a request together: twenty of a telephone's 12 megapixels. Decoding and resizing so many
+   * takes half a minute and more, in turns with those of others.
+   */
+  requestPixels: 2 ** 28,
   /** Characters of a prompt, or of messages as JSON: bodies without images are half as long, those with images more. */
   promptCharacters: 8 * 2 ** 20,
   /** The header of a safetensors file; the reference implementation refuses larger ones too. */

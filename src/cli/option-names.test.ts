@@ -79,6 +79,7 @@ describe("what serve refuses is said of its option", () => {
     "--cors-origin": [["ftp", /expected --cors-origin: an origin/]],
     "--image-hosts": [["https://example.org", /expected --image-hosts: a host, as/]],
     "--image-private-hosts": [["*", /expected --image-private-hosts: a host, as/]],
+    "--max-images": [["-1", /expected --max-images from 0/]],
     "--max-queue": [
       ["-1", /expected --max-queue from 0 to/],
       ["1.5", /'--max-queue <n>'/],

@@ -63,6 +63,7 @@ const optionNames: Readonly<Record<string, string>> = {
   allowedHosts: "--allowed-hosts",
   imageHosts: "--image-hosts",
   imagePrivateHosts: "--image-private-hosts",
+  maxImages: "--max-images",
   keysFile: "--keys",
   auditFile: "--audit",
   logFormat: "--log",

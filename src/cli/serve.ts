@@ -56,6 +56,7 @@ export function withServing(command: Command): Command {
       "fetch them from this host too, which may be in this network, as 10.0.0.5:9000 (repeatable)",
       collect,
     )
+    .option("--max-images <n>", "most images of a request (default: 32)", integer)
     .option("--max-sequences <n>", "texts that are written at the same time (default: 16)", integer)
     .option("--cache-tokens <n>", "most tokens of all texts together that are kept (default: no limit)", integer)
     .option(
@@ -130,6 +131,7 @@ export interface ServingFlags extends OperationFlags {
   corsOrigin?: string[];
   imageHosts?: string[];
   imagePrivateHosts?: string[];
+  maxImages?: number;
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
@@ -145,6 +147,7 @@ export function servingOf({
   corsOrigin,
   imageHosts,
   imagePrivateHosts,
+  maxImages,
   maxQueue,
   queueTimeout,
   timeout,
@@ -162,6 +165,7 @@ export function servingOf({
     corsOrigins: corsOrigin,
     imageHosts,
     imagePrivateHosts,
+    maxImages,
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,

@@ -1,6 +1,6 @@
 import type { CausalLM } from "../models/index.ts";
 import type { AdapterPool } from "../peft/index.ts";
-import type { Tensor } from "../tensor/index.ts";
+import type { SymbolicSizes, Tensor } from "../tensor/index.ts";
 import { i32 } from "./decoder-runner.ts";
 import type { CachedDecoder } from "./decoder-step.ts";
 
@@ -23,6 +23,15 @@ export interface CausalContext {
   embeddings: Tensor<"f32"> | null;
   adapters?: Tensor<"i32">;
 }
+
+/** The sizes of the context of a text's tokens that are others for another number of them: positions [1, T]. */
+export const textSizes: SymbolicSizes = [[null, "T"]];
+
+/** The same of an embedded prompt: positions [1, T] or [3, 1, T], by their rank, and embeddings [1, T, D]. */
+export const embeddedSizes = (rank: number): SymbolicSizes => [
+  [...new Array<null>(rank - 1).fill(null), "T"],
+  [null, "T", null],
+];
 
 /** A language model over a cache, with adapters of a pool where the context names some. */
 export const causalDecoder = (model: CausalLM, pool?: AdapterPool): CachedDecoder<CausalContext> => ({

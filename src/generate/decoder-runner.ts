@@ -1,4 +1,4 @@
-import { type CompiledFunction, type CompileFunctionOptions, compile, type Tensor, tensor } from "../tensor/index.ts";
+import { type CompiledFunction, compile, type SymbolicSizes, type Tensor, tensor } from "../tensor/index.ts";
 import { type CachedDecoder, lastLogits, rowsOf } from "./decoder-step.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
 
@@ -20,10 +20,10 @@ export interface RowsToRun<Context> {
   starts: readonly number[];
   context: Context;
   /**
-   * By one graph for any number of tokens, rather than one for each number: the first tensor of the context has a
-   * column for each token then, and the others have the same sizes each time. @default false
+   * By one graph for any number of tokens T, rather than one for each number: where sizes of the context's tensors
+   * differ with it. @default a graph for each
    */
-  isAnyLength?: boolean;
+  anyLength?: SymbolicSizes;
   /** Of which row each row is the continuation. @default its own */
   parents?: readonly number[];
   /** Ends the run. */
@@ -38,14 +38,14 @@ export class DecoderRunner<Context> {
   readonly cache: DeviceCache;
   private readonly decoder: CachedDecoder<Context>;
   private layout: number | undefined;
-  private steps: { exactLength: Step<Context>; anyLength: Step<Context> };
+  /** By the names of the sizes that may differ. */
+  private readonly steps = new Map<string, Step<Context>>();
 
   constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
     this.cache = new DeviceCache(decoder.cacheShape, options);
     this.rows = this.cache.rows;
     this.decoder = decoder;
     this.layout = decoder.layout?.();
-    this.steps = this.compileSteps();
   }
 
   /** Before each run. What is in the cache stays good. */
@@ -56,7 +56,10 @@ export class DecoderRunner<Context> {
     this.retrace();
   }
 
-  private compileSteps(): { exactLength: Step<Context>; anyLength: Step<Context> } {
+  private stepOf(anyLength: SymbolicSizes | undefined): Step<Context> {
+    const key = JSON.stringify(anyLength ?? null);
+    const present = this.steps.get(key);
+    if (present) return present;
     const { decoder } = this;
     const step = (...[ids, context, lengths, total, parents]: StepInputs<Context>): Tensor<"f32"> => {
       const cache = this.cache.open({ lengths, total, parents });
@@ -65,36 +68,26 @@ export class DecoderRunner<Context> {
       return after;
     };
     // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
-    const keepsPartialState = true;
-    const compiled = (options: CompileFunctionOptions) =>
-      compile(step as never, { keepsPartialState, ...options }) as Step<Context>;
-    const byToken = [null, "T"];
-    return { exactLength: compiled({}), anyLength: compiled({ symbolicSizes: [byToken, byToken] }) };
+    const settings = { keepsPartialState: true, ...(anyLength && { symbolicSizes: [[null, "T"], ...anyLength] }) };
+    const compiled = compile(step as never, settings) as Step<Context>;
+    this.steps.set(key, compiled);
+    return compiled;
   }
 
   /** Has the decoder traced anew: parts of its model were exchanged. What is in the cache is not good any more. */
   retrace(): void {
     this.disposeSteps();
-    this.steps = this.compileSteps();
   }
 
   /** Runs new tokens, and gives the logits after the last of each row, f32 [V]. */
-  async run({
-    tokens,
-    starts,
-    context,
-    isAnyLength = false,
-    parents,
-    signal,
-  }: RowsToRun<Context>): Promise<Float32Array[]> {
+  async run({ tokens, starts, context, anyLength, parents, signal }: RowsToRun<Context>): Promise<Float32Array[]> {
     const { rows } = this;
     const count = tokens[0].length;
     const ends = starts.map((start) => start + count);
     const total = Math.max(...ends);
     await this.cache.reserve(total);
     this.noticeLayout();
-    const { anyLength, exactLength } = this.steps;
-    const step = (isAnyLength ? anyLength : exactLength).withSignal(signal) as (
+    const step = this.stepOf(anyLength).withSignal(signal) as (
       ...inputs: StepInputs<Context>
     ) => Promise<Tensor<"f32">>;
     const logits = await step(
@@ -131,8 +124,8 @@ export class DecoderRunner<Context> {
   }
 
   private disposeSteps(): void {
-    this.steps.exactLength.dispose();
-    this.steps.anyLength.dispose();
+    for (const step of this.steps.values()) step.dispose();
+    this.steps.clear();
   }
 
   dispose(): void {

@@ -19,7 +19,7 @@ import {
 } from "./engine/sequence.ts";
 import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
 import type { FinishReason } from "./finish-reason.ts";
-import type { TokenLogprobs } from "./log-probabilities.ts";
+import type { ScoredToken } from "./log-probabilities.ts";
 import { pickOptionNames, placeNames, rowOptionNames } from "./pick-option-names.ts";
 import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
 import { SearchGenerator, type SearchOptions } from "./search-generator.ts";
@@ -260,12 +260,12 @@ export class Generator {
   }
 
   /**
-   * How probable each token of a text is after those before it, in nats, before any setting; NaN for the first. Texts
-   * that are being written get their tokens in between; calls wait for one another.
+   * How probable each token of a text is after those before it, in nats, before any setting, and its rank among all;
+   * NaN for the first. Texts that are being written get their tokens in between; calls wait for one another.
    * @throws ContextLengthError for a text longer than the context; DataError for an empty one or an id outside the
    *   vocabulary; OptionError for wrong options; the signal's reason
    */
-  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<TokenLogprobs[]> {
+  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<ScoredToken[]> {
     checkOptions("score", options, ["topLogprobs", "signal"]);
     const { topLogprobs = 0 } = options;
     requireNumbers("score", { topLogprobs }, { topLogprobs: numberRules.wholeNumber });

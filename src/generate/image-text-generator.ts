@@ -1,8 +1,8 @@
-import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
+import type { ImageTextInputs, ImageTextModel } from "../models/index.ts";
 import { tensor } from "../tensor/index.ts";
 import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
-import { ModelFunction } from "./model-structure.ts";
+import { VisualEncoder } from "./visual-encoder.ts";
 
 /** A text with images. */
 export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "attentionMask"> {
@@ -16,14 +16,16 @@ export interface HeldPrompt extends EmbeddedPrompt {
   dispose(): void;
 }
 
-/** Makes what a model's text model reads of texts with images. Several texts may be written after one prompt. */
+/**
+ * Makes what a model's text model reads of texts with images; the images of texts that are asked for at the same time
+ * go through the model together. Several texts may be written after one prompt. */
 export class ImageEmbedder {
   readonly model: ImageTextModel;
-  private readonly compiled: ModelFunction<[ImageTextInputs], EmbeddedText>;
+  private readonly encoder: VisualEncoder;
 
   constructor(model: ImageTextModel) {
     this.model = model;
-    this.compiled = new ModelFunction(model, (inputs) => model.embed(inputs));
+    this.encoder = new VisualEncoder(model);
   }
 
   /**
@@ -34,8 +36,11 @@ export class ImageEmbedder {
     const ids = tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] });
     const inputs = { inputIds: ids, ...images };
     this.model.checkPlaces(inputIds, inputs);
-    if (!images.pixelValues && !images.pixelValuesVideos) return undefined;
-    const { embeddings, positions, offset } = await this.compiled.withSignal(signal)(inputs as never);
+    const places = this.model.placesOf(inputs);
+    if (places.length === 0) return undefined;
+    const visuals = this.model.visualsOf(inputs).map((visual, i) => ({ ...visual, places: places[i].count }));
+    const features = await this.encoder.features(visuals, signal);
+    const { embeddings, positions, offset } = await this.encoder.place(inputIds, features, signal);
     const dispose = () => {
       for (const held of [embeddings, positions, offset]) held?.dispose();
     };
@@ -47,9 +52,9 @@ export class ImageEmbedder {
     }
   }
 
-  /** Frees the compiled graph. The model is left: whoever loaded it disposes of it. */
+  /** Frees the compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
-    this.compiled.dispose();
+    this.encoder.dispose();
   }
 }
 

@@ -102,7 +102,7 @@ export {
 export { countImagePlaces, expandImageTokens, requireImageTokens } from "./image-places.ts";
 export { type HeldPrompt, ImageEmbedder, ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
-export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
+export type { ScoredToken, TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
 export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export type { PenaltySettings } from "./penalty-settings.ts";
 export { type PerplexityOptions, perplexity } from "./perplexity.ts";

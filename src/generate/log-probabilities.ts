@@ -13,6 +13,12 @@ export interface TokenLogprobs extends TokenLogprob {
   top: readonly TokenLogprob[];
 }
 
+/** A token of a text that was there, and how it stands among all that the model might have written in its place. */
+export interface ScoredToken extends TokenLogprobs {
+  /** How many tokens are at least as probable, itself among them: 1 for the likeliest. */
+  rank: number;
+}
+
 /** The largest of some numbers; -Infinity of none. */
 export function largestOf(values: Float32Array | Float64Array): number {
   let largest = Number.NEGATIVE_INFINITY;

@@ -1,5 +1,5 @@
 import { Module } from "../nn/index.ts";
-import { type CompiledFunction, compile } from "../tensor/index.ts";
+import { type CompiledFunction, type CompileFunctionOptions, compile } from "../tensor/index.ts";
 
 /** The modules and parameters that a model is made of, which `mapModules` and `mapParameters` exchange. */
 export class ModelStructure {
@@ -48,19 +48,21 @@ export function sumOfVersions(weights: readonly { readonly version: number }[]):
 export class ModelFunction<A extends readonly unknown[], R> {
   private readonly structure: ModelStructure;
   private readonly fn: (...args: A) => R;
+  private readonly options: CompileFunctionOptions;
   private compiled: CompiledFunction<A, R>;
 
-  constructor(model: Module, fn: (...args: A) => R) {
+  constructor(model: Module, fn: (...args: A) => R, options: CompileFunctionOptions = {}) {
     this.structure = new ModelStructure(model);
     this.fn = fn;
-    this.compiled = compile(fn as never) as CompiledFunction<A, R>;
+    this.options = options;
+    this.compiled = compile(fn as never, options) as CompiledFunction<A, R>;
   }
 
   /** See `CompiledFunction`. */
   withSignal(signal: AbortSignal | undefined): ReturnType<CompiledFunction<A, R>["withSignal"]> {
     if (this.structure.hasChanged()) {
       this.compiled.dispose();
-      this.compiled = compile(this.fn as never) as CompiledFunction<A, R>;
+      this.compiled = compile(this.fn as never, this.options) as CompiledFunction<A, R>;
     }
     return this.compiled.withSignal(signal);
   }

@@ -1,11 +1,22 @@
 import type { CausalLM } from "../models/index.ts";
-import { type CompiledFunction, compile, logSumExp, reshape, sub, type Tensor, takeAlong } from "../tensor/index.ts";
+import {
+  type CompiledFunction,
+  cast,
+  compile,
+  greaterEqual,
+  logSumExp,
+  reshape,
+  sub,
+  sum,
+  type Tensor,
+  takeAlong,
+} from "../tensor/index.ts";
 import { causalDecoder, positionsOf } from "./causal-decoder.ts";
 import { i32 } from "./decoder-runner.ts";
 import { rowsOf } from "./decoder-step.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
 import { ModelWatch } from "./engine/model-watch.ts";
-import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
+import { LogprobReader, type ScoredToken } from "./log-probabilities.ts";
 import { Turns } from "./turns.ts";
 
 /** How much is told of each token, and what ends it. */
@@ -33,9 +44,10 @@ type Inputs = [
   lengths: Tensor<"i32">,
   total: Tensor<"i32">,
 ];
-/** logprobs [T] of the tokens that follow; logits [T, V], where they are wanted. */
+/** logprobs [T] of the tokens that follow, and their ranks [T]; logits [T, V], where they are wanted. */
 interface Outputs {
   logprobs: Tensor<"f32">;
+  ranks: Tensor<"f32">;
   logits?: Tensor<"f32">;
 }
 type Step = CompiledFunction<Inputs, Outputs>;
@@ -60,10 +72,10 @@ export class PromptScorer {
   }
 
   /**
-   * Of each token its log probability, in nats; NaN for the first, which nothing is before.
+   * Of each token its log probability, in nats, and its rank; NaN for the first, which nothing is before.
    * @throws the signal's reason
    */
-  async score(ids: readonly number[], { topLogprobs = 0, signal }: ScoreOptions): Promise<TokenLogprobs[]> {
+  async score(ids: readonly number[], { topLogprobs = 0, signal }: ScoreOptions): Promise<ScoredToken[]> {
     const release = await this.turns.take(signal);
     try {
       if (this.watch.hasOtherLayers()) {
@@ -80,7 +92,7 @@ export class PromptScorer {
     }
   }
 
-  private async run(ids: readonly number[], topCount: number, signal?: AbortSignal): Promise<TokenLogprobs[]> {
+  private async run(ids: readonly number[], topCount: number, signal?: AbortSignal): Promise<ScoredToken[]> {
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
     const { prefillTokens, ...sizes } = this.options;
     await sizes.scales?.update();
@@ -88,7 +100,7 @@ export class PromptScorer {
     const atOnce = Math.max(1, Math.min(prefillTokens, Math.floor(MAX_LOGITS / this.model.config.vocabSize)));
     // the first piece of a text beyond the limit reaches beyond it too
     const least = ids.length - 1 > cacheLimit ? cacheLimit + 1 : 0;
-    const scored: TokenLogprobs[] = [{ id: ids[0], logprob: Number.NaN, top: [] }];
+    const scored: ScoredToken[] = [{ id: ids[0], logprob: Number.NaN, rank: Number.NaN, top: [] }];
     for (let from = 0, to = 0; from < ids.length - 1; from = to) {
       signal?.throwIfAborted();
       to = Math.min(ids.length - 1, Math.max(from + atOnce, least));
@@ -103,11 +115,11 @@ export class PromptScorer {
     [from, to]: readonly [number, number],
     topCount: number,
     signal?: AbortSignal,
-  ): Promise<TokenLogprobs[]> {
+  ): Promise<ScoredToken[]> {
     const count = to - from;
     const next = ids.slice(from + 1, to + 1);
     const step = this.stepOf(count > 1, topCount > 0).withSignal(signal);
-    const { logprobs, logits } = await step(
+    const { logprobs, ranks, logits } = await step(
       i32(ids.slice(from, to), [1, count]),
       i32(next, [1, count]),
       positionsOf([from], count),
@@ -116,15 +128,18 @@ export class PromptScorer {
     );
     try {
       const numbers = await logprobs.read();
+      const places = await ranks.read();
       const rows = logits ? rowsOf(await logits.read(), count) : [];
       const reader = new LogprobReader(topCount, false);
       return next.map((id, i) => {
-        if (!logits) return { id, logprob: numbers[i], top: [] };
+        const rank = places[i];
+        if (!logits) return { id, logprob: numbers[i], rank, top: [] };
         reader.read(rows[i]);
-        return reader.of(id);
+        return { ...reader.of(id), rank };
       });
     } finally {
       logprobs.dispose();
+      ranks.dispose();
       logits?.dispose();
     }
   }
@@ -141,9 +156,10 @@ export class PromptScorer {
       cache.close(open);
       const [, length, width] = states.shape;
       const logits = decoder.logits(reshape(states, [length, width])); // [T, V]
-      const following = reshape(takeAlong(logits, reshape(next, [length, 1]), 1), [length]);
-      const logprobs = sub(following, logSumExp(logits, { axes: 1 }));
-      return hasLogits ? { logprobs, logits } : { logprobs };
+      const following = takeAlong(logits, reshape(next, [length, 1]), 1); // [T, 1]
+      const logprobs = sub(reshape(following, [length]), logSumExp(logits, { axes: 1 }));
+      const ranks = sum(cast(greaterEqual(logits, following), "f32"), { axes: 1 }); // exact below 2^24
+      return { logprobs, ranks, ...(hasLogits && { logits }) };
     };
     const byToken = [null, "T"];
     const sizes = isAnyLength ? { symbolicSizes: [byToken, byToken, byToken] } : {};

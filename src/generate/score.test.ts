@@ -42,6 +42,11 @@ describe.each(Object.keys(texts))("%s", (name) => {
         logprobs,
         1e-4,
       );
+      const places = top.map((row, i) => row.findIndex(([id]) => id === text[i + 1]));
+      scored.slice(1).forEach(({ rank }, i) => {
+        if (places[i] < 0) expect(rank).toBeGreaterThan(3);
+        else expect(rank).toBe(1 + places[i]);
+      });
       if (topLogprobs === 0) continue;
       const likeliest = scored.slice(1).map((each) => each.top.map(({ logprob }) => logprob));
       const expected = top.flat().map(([, logprob]) => logprob);

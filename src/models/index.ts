@@ -211,4 +211,6 @@ export {
   type ImageTextInputs,
   ImageTextModel,
   type ImageTextOutput,
+  type VisualFeatures,
+  type Visuals,
 } from "./vision-language/vision-language.ts";

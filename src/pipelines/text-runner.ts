@@ -1,8 +1,7 @@
-import { ShapeError } from "../base/index.ts";
+import { BatchQueue, ShapeError } from "../base/index.ts";
 import type { EncoderInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, matmul, type Tensor, tensor } from "../tensor/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { BatchQueue } from "./batch-queue.ts";
 import { requireBatchSize } from "./common.ts";
 
 /** How texts wait for one another, and are run together. */

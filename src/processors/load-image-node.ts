@@ -1,9 +1,9 @@
 import type { Metadata, Sharp } from "sharp";
 import { open } from "#system";
-import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../base/index.ts";
+import { DataError, KindlingError, limits, RuntimeError } from "../base/index.ts";
 import { readBytes } from "../files/index.ts";
 import { withFill } from "./gif.ts";
-import type { LoadImageOptions, RawImage } from "./resize.ts";
+import { type LoadImageOptions, type RawImage, requirePixels } from "./resize.ts";
 import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";
 
 /**
@@ -13,10 +13,7 @@ import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";
  * @throws DataError for what is no picture, for one of more pixels than a limit, before it is decoded, and for an SVG
  *   that takes too long or is refused (svg.ts); RuntimeError where the package sharp is missing
  */
-export async function loadImage(
-  source: string | Uint8Array,
-  { pixelLimit = "imagePixels" }: LoadImageOptions = {},
-): Promise<RawImage> {
+export async function loadImage(source: string | Uint8Array, options: LoadImageOptions = {}): Promise<RawImage> {
   const { default: sharp } = await import("sharp").catch((cause) => {
     throw new RuntimeError({
       where: "loadImage",
@@ -33,7 +30,7 @@ export async function loadImage(
     const picture = sharp(bytes, { ignoreIcc: true, limitInputPixels: limits.imagePixels });
     const metadata = await picture.metadata();
     const { width, height } = metadata;
-    if (width * height > limits[pixelLimit]) throw overLimit(pixelLimit, where, "pixels", `${width} x ${height}`);
+    requirePixels(where, metadata, options);
     if (drawing) checkDrawing(where, drawing, width * height);
     const pixels = await decoded(picture.autoOrient(), metadata);
     if (metadata.format !== "gif") return pixels;

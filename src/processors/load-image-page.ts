@@ -1,6 +1,6 @@
 /** Pictures in a page: decoded by the browser, with the pixels of the file; what follows is the same as in Node. */
-import { DataError, limits, OptionError, overLimit } from "../base/index.ts";
-import type { LoadImageOptions, RawImage } from "./resize.ts";
+import { DataError, OptionError } from "../base/index.ts";
+import { type LoadImageOptions, type RawImage, requirePixels } from "./resize.ts";
 import { isMarkup } from "./svg.ts";
 
 interface Bitmap {
@@ -25,10 +25,7 @@ const asStored = { colorSpaceConversion: "none", premultiplyAlpha: "none", image
  * pixel is not opaque its colour is rounded.
  * @throws DataError for what is no picture or one of more pixels than a limit; OptionError for a path
  */
-export async function loadImage(
-  source: string | Uint8Array,
-  { pixelLimit = "imagePixels" }: LoadImageOptions = {},
-): Promise<RawImage> {
+export async function loadImage(source: string | Uint8Array, options: LoadImageOptions = {}): Promise<RawImage> {
   if (typeof source === "string")
     throw new OptionError({
       where: "loadImage",
@@ -47,7 +44,7 @@ export async function loadImage(
   });
   try {
     const { width, height } = bitmap;
-    if (width * height > limits[pixelLimit]) throw overLimit(pixelLimit, where, "pixels", `${width} x ${height}`);
+    requirePixels(where, bitmap, options);
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     if (!context) throw wrong("a browser that draws nothing");
     context.drawImage(bitmap, 0, 0);

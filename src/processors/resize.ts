@@ -1,4 +1,4 @@
-import { DataError, type LimitName, withinLimit } from "../base/index.ts";
+import { DataError, type LimitName, limits, overLimit, withinLimit } from "../base/index.ts";
 
 /** A picture: rows of pixels, each of `channels` bytes. */
 export interface RawImage {
@@ -13,6 +13,23 @@ export interface RawImage {
 export interface LoadImageOptions {
   /** The limit of pixels that holds, which is asked before the picture is decoded. @default imagePixels */
   pixelLimit?: Extract<LimitName, "imagePixels" | "requestImagePixels">;
+  /** Pixels that are left to a request of the limit requestPixels, likewise. @default as many as `pixelLimit` */
+  pixelsLeft?: number;
+}
+
+/**
+ * Whether a picture may be decoded.
+ * @throws DataError naming the limit
+ */
+export function requirePixels(
+  where: string,
+  { width, height }: Pick<RawImage, "width" | "height">,
+  { pixelLimit = "imagePixels", pixelsLeft = Number.POSITIVE_INFINITY }: LoadImageOptions,
+): void {
+  const size = `${width} x ${height}`;
+  if (width * height > limits[pixelLimit]) throw overLimit(pixelLimit, where, "pixels", size);
+  if (width * height > pixelsLeft)
+    throw overLimit("requestPixels", where, "pixels of all images together", `more, with the ${size} of this one`);
 }
 
 /** Filters by Pillow's numbers, as preprocessor_config.json has them. */

@@ -75,6 +75,13 @@ test("an adapter that is loaded is a model, until it is unloaded", async () => {
   ]);
   const text = ((await openai.json()) as { choices: { message: { content: string } }[] }).choices[0].message.content;
   expect(await anthropic.json()).toMatchObject({ model: "style", content: [{ type: "text", text }] });
+  for (const [param, body] of [
+    ["echo", { echo: true, logprobs: 0 }],
+    ["prompt_logprobs", { prompt_logprobs: 0 }],
+  ] as const) {
+    const refused = await post("/v1/completions", { model: "style", prompt: "Once", ...body });
+    expect(await refused.json()).toMatchObject({ error: { param, code: "invalid_value" } });
+  }
   const again = await post("/v1/load_lora_adapter", { lora_name: "style", lora_path: "style" });
   expect(again.status).toBe(400);
   expect((await post("/v1/unload_lora_adapter", { lora_name: "style" })).status).toBe(200);

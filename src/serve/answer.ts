@@ -6,6 +6,7 @@ import {
   type ChatParser,
   generateText,
   type HeldPrompt,
+  type ScoredToken,
   type TextOptions,
   type TextPiece,
   type TokenLogprobs,
@@ -26,6 +27,8 @@ export interface Choice {
   echo: string;
   /** How probable the tokens of that text are. @default nobody asks */
   echoLogprobs?: () => Promise<readonly TokenLogprobs[]>;
+  /** How probable the tokens of the prompt are. @default nobody asks */
+  promptLogprobs?: () => Promise<readonly ScoredToken[]>;
   /** How probable the token was that has ended the text stands behind those of the text. @default false */
   tellsEnd?: boolean;
   options: TextOptions;
@@ -39,6 +42,7 @@ export interface FinishedChoice {
   /** What the answer is made of, in its order. */
   events: readonly ChatEvent[];
   logprobs: readonly TokenLogprobs[] | undefined;
+  promptLogprobs: readonly ScoredToken[] | undefined;
   finishReason: string;
   /** The stop text that has ended it. @default it ended otherwise */
   stopText?: string;
@@ -170,6 +174,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     answer: new ChatAnswer(),
     events: [] as ChatEvent[],
     logprobs: options.topLogprobs === undefined ? undefined : ([] as TokenLogprobs[]),
+    promptLogprobs: undefined as readonly ScoredToken[] | undefined,
     finishReason: "length",
     stopText: undefined as string | undefined,
   }));
@@ -189,6 +194,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     choice.stopText = next.stopText;
     count.add(next);
   }
+  for (const { index, promptLogprobs } of job.choices) finished[index].promptLogprobs = await promptLogprobs?.();
   const { usage } = count;
   const choices = job.best === undefined ? finished : likeliest(finished, job.best, job.promptTokens);
   const reasons = choices.map(({ finishReason }) => finishReason);

@@ -15,6 +15,7 @@ import { invalid } from "./fields.ts";
 import { type Infill, infillOf } from "./infill.ts";
 import { templateMessages } from "./messages.ts";
 import { outputSource } from "./output-format.ts";
+import { promptLogprobsOf, requirePromptLogprobs } from "./prompt-logprobs.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
 import type { SeenChat, Service } from "./service.ts";
 import { chatShapes, completionShapes } from "./shapes.ts";
@@ -25,13 +26,14 @@ const DEFAULT_COMPLETION_TOKENS = 16;
 /** What POST /v1/completions asks for. @throws RequestError for what cannot be given */
 export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
   const { model, contextLength } = service;
-  const { max_tokens: maxTokens, n = 1, best_of: answers = n } = request;
+  const { max_tokens: maxTokens, n = 1, best_of: answers = n, prompt_logprobs: promptLogprobs } = request;
   const infill = request.suffix ? await infillOf(service, request.suffix, signal) : undefined;
   const prompts = await service.promptIds(
     request.prompt,
     { maxTokens, answers, addSpecialTokens: !infill, param: "prompt", around: infill },
     signal,
   );
+  requirePromptLogprobs(service, promptLogprobs, n * tokensOf(prompts));
   const texts = typeof request.prompt === "string" ? [request.prompt] : request.prompt;
   const echoes = await Promise.all(
     prompts.map(async (ids, i) => {
@@ -50,9 +52,10 @@ export async function completionJob(service: Service, request: CompletionRequest
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
     const stops = infill && { stopTokens: infillStops(service, request, infill) };
     const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, constraint, topLogprobs };
-    const echoLogprobs = echoLogprobsOf(service, request, prompt, signal);
+    const echo = request.echo ? request.logprobs : undefined;
+    const scores = promptLogprobsOf(service, { model: request.model, echo, prompt: promptLogprobs }, prompt, signal);
     return choicesOf(prompt, options, answers).map(
-      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs, tellsEnd: true }),
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], ...scores, tellsEnd: true }),
     );
   });
   const job = jobOf(choices, prompts, request, () =>
@@ -72,30 +75,14 @@ function infillStops(service: Service, request: CompletionRequest, { endTokens }
   return [...ends, ...(request.stop_token_ids ?? [])];
 }
 
-/** How probable the tokens of a prompt are that is repeated, once for all its answers; undefined where nobody asks. */
-function echoLogprobsOf(
-  service: Service,
-  { echo, logprobs: topLogprobs, model }: CompletionRequest,
-  prompt: readonly number[],
-  signal: AbortSignal,
-): Choice["echoLogprobs"] {
-  if (!echo || topLogprobs === undefined) return undefined;
-  const adapter = service.adapterOf(model);
-  if (adapter !== undefined) throw invalid("echo", "no log probabilities of a prompt with an adapter", adapter);
-  const { generator } = service.model;
-  let scored: ReturnType<typeof generator.score> | undefined;
-  return () => {
-    scored ??= generator.score(prompt, { topLogprobs, signal });
-    return scored;
-  };
-}
-
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
 export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): SeenChat {
   const { traits } = service;
   const read = templateMessages(request.messages, traits);
   if (!service.images && read.images.length > 0)
     throw invalid(read.images[0].path, `no image: the model '${service.model.id}' reads texts alone`, "an image");
+  if (read.images.length > service.maxImages)
+    throw invalid("messages", `at most ${service.maxImages} images (option maxImages)`, read.images);
   const knowsTools = service.chatTemplate?.includes("tools") ?? false;
   const messages = tools && !knowsTools ? withToolInstructions(read.messages, tools) : read.messages;
   const chat = {
@@ -119,10 +106,15 @@ export async function chatJob(
 ): Promise<Job> {
   const { model, format, contextLength } = service;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
-  const { n: answers = 1 } = request;
+  const { n: answers = 1, prompt_logprobs: promptLogprobs } = request;
   const tools = toolsOf(request);
   const room = { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" } as const;
-  const { ids, end, embed } = await service.encodedChat(chatPrompt(service, request, tools), room, signal);
+  const seen = chatPrompt(service, request, tools);
+  if (promptLogprobs !== undefined && seen.images.length > 0)
+    throw invalid("prompt_logprobs", "no log probabilities of a prompt with images", promptLogprobs);
+  const { ids, end, embed } = await service.encodedChat(seen, room, signal);
+  requirePromptLogprobs(service, promptLogprobs, ids.length);
+  const asked = { model: request.model, echo: undefined, prompt: promptLogprobs };
   const plan = planChat({
     template: service.chatTemplate,
     specialTexts: model.tokenizer.specialTexts,
@@ -134,7 +126,12 @@ export async function chatJob(
     ...(await formOf(service, request, plan, signal)),
     ...(request.logprobs && { topLogprobs: request.top_logprobs ?? 0 }),
   };
-  const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
+  const scores = promptLogprobsOf(service, asked, ids, signal);
+  const choices = choicesOf(ids, options, answers).map((choice) => ({
+    ...choice,
+    ...scores,
+    parser: plan.parser(parserOptions),
+  }));
   const job = jobOf(choices, [ids], request, () =>
     chatShapes({
       model: service.nameOf(request.model),
@@ -196,13 +193,15 @@ function choicesOf(
   }));
 }
 
+const tokensOf = (prompts: readonly (readonly number[])[]): number => prompts.reduce((sum, ids) => sum + ids.length, 0);
+
 function jobOf(
   choices: readonly Omit<Choice, "index">[],
   prompts: readonly (readonly number[])[],
   { usage }: CommonRequest,
   shapes: Job["shapes"],
 ): Job {
-  const promptTokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
+  const promptTokens = tokensOf(prompts);
   const group = randomUUID(); // a request of many answers is one among the others
   const numbered = choices.map(({ options, ...choice }, index) => ({
     ...choice,

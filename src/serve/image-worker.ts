@@ -11,10 +11,15 @@ export interface ImageWorkerData {
 export interface ImageRequest {
   /** The bytes of a file, or those in base64. */
   file: Uint8Array | string;
+  /** Most pixels that it may have: what is left to its request. */
+  pixelsLeft: number;
 }
 
-/** The image as the model takes it; or what is wrong with it; or another failure. Errors keep no classes. */
-export type ImageAnswer = { image: ImageArrays } | { refusal: string } | { failure: string };
+/**
+ * The image as the model takes it, and how many pixels it had; or what is wrong with it; or another failure. Errors
+ * keep no classes.
+ */
+export type ImageAnswer = { image: ImageArrays; pixels: number } | { refusal: string } | { failure: string };
 
 const processor = new ImageProcessor((workerData as ImageWorkerData).processor);
 
@@ -24,12 +29,12 @@ parentPort?.on("message", async (request: ImageRequest) => {
 });
 parentPort?.postMessage("ready");
 
-async function answerTo({ file }: ImageRequest): Promise<ImageAnswer> {
+async function answerTo({ file, pixelsLeft }: ImageRequest): Promise<ImageAnswer> {
   try {
     const bytes = typeof file === "string" ? bytesOf(file) : file;
     if (!bytes) return { refusal: "expected an image in base64; received other characters" };
-    const image = toRgb(await loadImage(bytes, { pixelLimit: "requestImagePixels" }), false);
-    return { image: await imageArrays(processor.process([image])) };
+    const image = toRgb(await loadImage(bytes, { pixelLimit: "requestImagePixels", pixelsLeft }), false);
+    return { image: await imageArrays(processor.process([image])), pixels: image.width * image.height };
   } catch (error) {
     if (!(error instanceof KindlingError) || error instanceof RuntimeError) return { failure: String(error) };
     const { expected, received } = error;

@@ -1,4 +1,4 @@
-import type { TokenLogprob, TokenLogprobs } from "../generate/index.ts";
+import type { ScoredToken, TokenLogprob, TokenLogprobs } from "../generate/index.ts";
 import { type Tokenizer, tokenBytes } from "../tokenizers/index.ts";
 
 const utf8 = new TextEncoder();
@@ -52,6 +52,23 @@ export class LogprobShapes {
   private likeliest({ top, ...token }: TokenLogprobs): Record<string, number | null> {
     const shown = [token, ...top.toReversed()].map((one) => this.shown(one));
     return Object.fromEntries(shown.map(({ token: text, logprob }) => [text, logprob]));
+  }
+
+  /**
+   * vLLM's field `prompt_logprobs`: of each token of a prompt its own and the likeliest in its place, by their ids;
+   * null for the first, which nothing is before.
+   */
+  prompt(tokens: readonly ScoredToken[]): (object | null)[] {
+    return tokens.map(({ top, ...token }) => {
+      if (Number.isNaN(token.rank)) return null;
+      const ranked = [token, ...top.map((other, i) => ({ ...other, rank: i + 1 }))];
+      return Object.fromEntries(
+        ranked.map(({ id, logprob, rank }) => [
+          id,
+          { logprob: finite(logprob), rank, decoded_token: text.decode(this.bytesOf(id)) },
+        ]),
+      );
+    });
   }
 
   /**

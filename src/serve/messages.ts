@@ -1,4 +1,3 @@
-import { limits } from "../base/index.ts";
 import type { TemplateTraits } from "../generate/index.ts";
 import type { ContentPart, MixedMessage } from "../tokenizers/index.ts";
 import {
@@ -106,10 +105,6 @@ export function templateMessages(
       ...(allCalls.length > 0 && { tool_calls: allCalls }),
     };
   });
-  if (images.length > limits.requestImages) {
-    const expected = `at most ${limits.requestImages} images (limit requestImages)`;
-    throw invalid("messages", expected, images);
-  }
   return { messages, images };
 }
 

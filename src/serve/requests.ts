@@ -93,6 +93,7 @@ export const commonFields = {
   min_tokens: wholeNumber(0),
   stop_token_ids: rule<number[]>("a list of token ids", isIds, { ...list, items: { type: "integer" } }),
   ignore_eos: flag,
+  prompt_logprobs: wholeNumber(-1, MAX_LOGPROBS), // -1 tells of the whole vocabulary
   priority: rule<number>("a whole number: those of lower ones go first", Number.isSafeInteger, { type: "integer" }),
   structured_outputs: rule<Readonly<Record<string, unknown>>>(
     "an object with one of json, regex, choice, grammar",
@@ -187,6 +188,7 @@ export function readCompletionRequest(json: unknown): CompletionRequest {
   const { n = 1, best_of: best = n } = request;
   if (best < n) throw invalid("best_of", `at least n, ${n}`, best);
   if (best > n && request.stream) throw invalid("best_of", "no stream: which are the best shows at the end", best);
+  requireWhole(request);
   return { ...request, prompt: request.prompt, usage: usageOptions(request) };
 }
 
@@ -196,7 +198,13 @@ export function readChatRequest(json: unknown): ChatRequest {
   if (request.messages === undefined) throw invalid("messages", chatFields.messages.expected, undefined);
   if (request.top_logprobs !== undefined && !request.logprobs)
     throw invalid("top_logprobs", "logprobs to be true with it", request.top_logprobs);
+  requireWhole(request);
   return { ...request, messages: request.messages, usage: usageOptions(request) };
+}
+
+/** @throws RequestError for a stream of what comes with whole answers alone */
+function requireWhole({ prompt_logprobs: count, stream }: Values<typeof commonFields>): void {
+  if (count !== undefined && stream) throw invalid("prompt_logprobs", "no stream, as in vLLM", count);
 }
 
 function usageOptions({ stream_options: json = {} }: Values<typeof commonFields>): UsageOptions {

@@ -42,7 +42,12 @@ export interface ServiceOptions extends QueueOptions {
   metrics: ModelMetrics;
   /** Fetches images that requests name by an address. @default none is fetched */
   imageFetcher?: ImageFetcher;
+  /** Most images of a request. @default 32 */
+  maxImages?: number;
 }
+
+/** Some turns of a talk about pictures; OpenAI and Anthropic take hundreds, of which each costs its tokens. */
+const MAX_IMAGES = 32;
 
 /** Messages for the template, and the images that they have places for. */
 export interface SeenChat {
@@ -64,10 +69,13 @@ export class Service {
   readonly traits: TemplateTraits;
   /** Reads the images of messages; undefined where the model reads texts alone. */
   readonly images: ImageReader | undefined;
+  /** Most of them in a request. */
+  readonly maxImages: number;
   /** Tokens that end the model's texts. */
   readonly endTokens: readonly number[];
 
-  constructor(model: ServedModel, { metrics, imageFetcher = new ImageFetcher(), ...queue }: ServiceOptions) {
+  constructor(model: ServedModel, options: ServiceOptions) {
+    const { metrics, imageFetcher = new ImageFetcher(), maxImages = MAX_IMAGES, ...queue } = options;
     this.model = model;
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
@@ -76,6 +84,7 @@ export class Service {
     this.metrics = metrics;
     this.chatTemplate = model.chatTemplate;
     this.images = model.images && new ImageReader(model.images, imageFetcher);
+    this.maxImages = maxImages;
     this.traits = templateTraits(model.chatTemplate, this.encoder.format);
     this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
   }

@@ -44,7 +44,10 @@ export function completionShapes({ model, includeUsage, logprobs, hidesLogprobs 
   return {
     whole: (choices, usage) => ({
       ...common,
-      choices: choices.map((one) => choice(one.index, one.answer.content, one.finishReason, one.logprobs)),
+      choices: choices.map((one) => ({
+        ...choice(one.index, one.answer.content, one.finishReason, one.logprobs),
+        ...(one.promptLogprobs && { prompt_logprobs: logprobs.prompt(one.promptLogprobs) }),
+      })),
       usage,
     }),
     piece: (index, { event: part, logprobs: tokens }) =>
@@ -73,6 +76,8 @@ export function chatShapes({ model, includeUsage, logprobs }: ShapeOptions): Sha
         logprobs: tokens ? logprobs.chat(tokens) : null,
         finish_reason: finishReason,
       })),
+      // one prompt has all answers: vLLM has its field here, and in a completion beside each answer
+      ...(choices[0].promptLogprobs && { prompt_logprobs: logprobs.prompt(choices[0].promptLogprobs) }),
       usage,
     }),
     first: (index) => event(index, { role: "assistant", content: "" }, null),

@@ -1,5 +1,7 @@
 import type { Worker } from "node:worker_threads";
 import { onAbort } from "../base/index.ts";
+import { currentClient } from "./client.ts";
+import { ClientTurns } from "./client-turns.ts";
 
 /**
  * The file of a worker, by its path from this folder. From source, as in tests, the built one: Node 20 reads no
@@ -11,7 +13,7 @@ export const workerFile = (path: string): URL =>
 export interface AskOptions<Answer> {
   /** Aborted when nobody waits for the answer any more. */
   signal: AbortSignal;
-  /** Who asks: clients have turns. @default all are one */
+  /** Who asks: clients have turns. @default whose request is worked on */
   client?: string;
   /** Whether the thread ends after this answer, to give back its working memory. @default it stays */
   isLast?: (answer: Answer) => boolean;
@@ -41,8 +43,7 @@ type Settled<Answer> = { answer: Answer } | { error: unknown };
 export class WorkerJobs<Request, Answer> {
   private readonly start: () => Worker;
   private readonly limit: TimeLimit | undefined;
-  /** Jobs that wait, by client; the client whose turn is next is the first. */
-  private readonly waiting = new Map<string, Job<Request, Answer>[]>();
+  private readonly waiting = new ClientTurns<Job<Request, Answer>>();
   private worker: Worker | undefined;
   private current: Job<Request, Answer> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -67,7 +68,7 @@ export class WorkerJobs<Request, Answer> {
    */
   async askInPieces(
     messages: Iterable<Request>,
-    { signal, client = "", isLast = () => false }: AskOptions<Answer>,
+    { signal, client = currentClient(), isLast = () => false }: AskOptions<Answer>,
   ): Promise<Answer> {
     signal.throwIfAborted();
     return new Promise<Answer>((resolve, reject) => {
@@ -78,7 +79,7 @@ export class WorkerJobs<Request, Answer> {
         else reject(settled.error);
       };
       const job = { messages, client, isLast, settle };
-      this.waiting.set(client, [...(this.waiting.get(client) ?? []), job]);
+      this.waiting.add(job);
       this.next();
     });
   }
@@ -93,7 +94,7 @@ export class WorkerJobs<Request, Answer> {
 
   private next(): void {
     if (this.current) return;
-    this.current = this.take();
+    this.current = this.waiting.take();
     if (!this.current) {
       this.worker?.unref();
       return;
@@ -102,16 +103,6 @@ export class WorkerJobs<Request, Answer> {
     this.worker ??= this.started();
     this.worker.ref();
     if (isReady) this.post(this.current, this.worker);
-  }
-
-  /** The first job of the client whose turn it is, who goes behind the others. */
-  private take(): Job<Request, Answer> | undefined {
-    const [turn] = this.waiting;
-    if (!turn) return undefined;
-    const [client, [job, ...later]] = turn;
-    this.waiting.delete(client);
-    if (later.length > 0) this.waiting.set(client, later);
-    return job;
   }
 
   /** The messages of the job, one in each turn of the event loop. */
@@ -173,9 +164,7 @@ export class WorkerJobs<Request, Answer> {
       this.finish({ error });
       return;
     }
-    const others = (this.waiting.get(job.client) ?? []).filter((other) => other !== job);
-    if (others.length > 0) this.waiting.set(job.client, others);
-    else this.waiting.delete(job.client);
+    this.waiting.remove(job);
     job.settle({ error });
   }
 }

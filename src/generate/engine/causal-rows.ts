@@ -1,6 +1,6 @@
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
-import { type CausalContext, causalDecoder, positionsOf } from "../causal-decoder.ts";
+import { type CausalContext, causalDecoder, embeddedSizes, positionsOf, textSizes } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
 import { DecoderRows, type DecoderRowsOptions } from "./decoder-rows.ts";
 import { PromptMemory, sharedLength } from "./prompt-memory.ts";
@@ -60,8 +60,9 @@ export class CausalRows extends DecoderRows<CausalContext> {
     const adapters = this.adaptersOf([sequence]);
     if (embedded) {
       const { embeddings, positions = positionsOf([0], length) } = embedded;
-      const run = { tokens: [prompt], starts: [0], context: { positions, embeddings, ...adapters }, signal };
-      return (await this.single.run(run))[0];
+      const context = { positions, embeddings, ...adapters };
+      const anyLength = embeddedSizes(positions.rank);
+      return (await this.single.run({ tokens: [prompt], starts: [0], context, anyLength, signal }))[0];
     }
     const known = this.memory.find(prompt, adapter);
     const isAlike = this.isBeyondLimit(before.length) === this.isBeyondLimit(length);
@@ -74,9 +75,9 @@ export class CausalRows extends DecoderRows<CausalContext> {
     for (const [start, end] of this.piecesOf(Math.min(length - 1, shared), length)) {
       const tokens = [prompt.slice(start, end)];
       const looked = { positions: positionsOf([start], end - start), embeddings: null, ...adapters };
-      const isAnyLength = end - start > 1;
+      const anyLength = end - start > 1 ? textSizes : undefined;
       this.requireSameWeights();
-      [logits] = await this.single.run({ tokens, starts: [start], context: looked, isAnyLength, signal });
+      [logits] = await this.single.run({ tokens, starts: [start], context: looked, anyLength, signal });
       this.ids = prompt.slice(0, end);
     }
     this.memory.keep(prompt, logits, adapter);

@@ -260,13 +260,14 @@ export class CausalSlots implements SequenceRunner {
     const ids = context.slice(start, to);
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
-    const steps = this.steps.of(adapter !== undefined);
     const images = start === 0 ? embedded : undefined;
-    const step = (images ? steps.oneToken.step : this.steps.ofOne(steps, ids.length)).withSignal(signal);
     const looked = {
       positions: images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length),
       embeddings: images?.embeddings ?? null,
     };
+    const steps = this.steps.of(adapter !== undefined);
+    const ofImages = looked.positions.rank === 3 ? steps.embeddedInThree : steps.embedded;
+    const step = (images ? ofImages : this.steps.ofOne(steps, ids.length)).withSignal(signal);
     this.requireSameWeights();
     if (adapter) this.options.adapters?.show(adapter, this.options.device);
     const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
@@ -316,21 +317,17 @@ export class CausalSlots implements SequenceRunner {
     const total = Math.max(...rows.map(({ place }) => place)) + 1;
     await this.reserve(last + 1, total);
     this.cache.show(this.cache.several, first, rows.length);
+    const ids = rows.map(({ id }) => id);
+    const filled = rows.map(({ place }) => place);
     const positions = rows.map(({ place, offset }) => place + offset);
     const hasAdapters = sequences.some(({ adapter }) => adapter);
     const adapters = hasAdapters ? this.adapterSlots(sequences, first, rows.length) : null;
     const step = this.steps.of(hasAdapters).several.withSignal(commonSignal(sequences));
     this.requireSameWeights();
     const logits = await step(
-      i32(
-        rows.map(({ id }) => id),
-        [rows.length, 1],
-      ),
+      i32(ids, [rows.length, 1]),
       { positions: i32(positions, [rows.length, 1]), embeddings: null },
-      i32(
-        rows.map(({ place }) => place),
-        [rows.length],
-      ),
+      i32(filled, [rows.length]),
       i32([total], [1]),
       adapters,
     );

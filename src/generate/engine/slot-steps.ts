@@ -1,8 +1,8 @@
 import { nextTurn } from "../../base/index.ts";
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool } from "../../peft/index.ts";
-import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder, positionsOf } from "../causal-decoder.ts";
+import { type CompiledFunction, compile, type Device, type SymbolicSizes, type Tensor } from "../../tensor/index.ts";
+import { type CausalContext, causalDecoder, embeddedSizes, positionsOf, textSizes } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
 import { allLogits, lastLogits } from "../decoder-step.ts";
 import type { SlotCache, SlotWindow } from "./slot-cache.ts";
@@ -33,11 +33,15 @@ const exampleInputs: StepInputs = [
 const WORTH_A_GRAPH = 64;
 
 /**
- * A step of one text with any number of new tokens; of several texts with one each; and of one with tokens that were
- * proposed, which gives the logits after each.
+ * A step of one text with any number of new tokens, or with an embedded prompt of any length; of several texts with one
+ * token each; and of one with tokens that were proposed, which gives the logits after each.
  */
 interface Steps {
   anyLength: Step;
+  /** Whose positions are [1, T]. */
+  embedded: Step;
+  /** Whose positions are [3, 1, T]. */
+  embeddedInThree: Step;
   several: Step;
   proposed: Step;
   /** Of one text with one new token: some hundredths faster than `anyLength`, which is used until this is ready. */
@@ -98,11 +102,7 @@ export class SlotSteps {
   private compile(adapters?: AdapterPool): Steps {
     const { cache, options } = this;
     const decoder = causalDecoder(this.model);
-    const stepOver = (
-      window: SlotWindow,
-      symbolicSizes?: (string | null)[][],
-      logitsOf = lastLogits<CausalContext>,
-    ) => {
+    const stepOver = (window: SlotWindow, symbolicSizes?: SymbolicSizes, logitsOf = lastLogits<CausalContext>) => {
       const step = (...[ids, context, lengths, total, slots]: StepInputs): Tensor<"f32"> => {
         const open = window.open(lengths, total);
         const trace = () => logitsOf(decoder, ids, open, context);
@@ -116,12 +116,11 @@ export class SlotSteps {
       const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
       return compile(step as never, settings) as Step;
     };
-    const anyLength = [
-      [null, "T"],
-      [null, "T"],
-    ];
+    const anyLength = [[null, "T"], ...textSizes];
     return {
       oneToken: { step: stepOver(cache.one), runs: 0, isReady: false },
+      embedded: stepOver(cache.one, [[null, "T"], ...embeddedSizes(2)]),
+      embeddedInThree: stepOver(cache.one, [[null, "T"], ...embeddedSizes(3)]),
       anyLength: stepOver(cache.one, anyLength),
       several: stepOver(cache.several, [["R", null], ["R", null], ["R"], [null], ["R"]]),
       proposed: stepOver(cache.one, anyLength, allLogits),
@@ -152,5 +151,7 @@ async function prepareOneToken({ oneToken }: Pick<Steps, "oneToken">): Promise<v
 }
 
 function disposeOf(steps: Steps | undefined): void {
-  for (const step of steps ? [steps.oneToken.step, steps.anyLength, steps.several, steps.proposed] : []) step.dispose();
+  if (!steps) return;
+  const { oneToken, anyLength, embedded, embeddedInThree, several, proposed } = steps;
+  for (const step of [oneToken.step, anyLength, embedded, embeddedInThree, several, proposed]) step.dispose();
 }

@@ -5,7 +5,7 @@
  */
 import { DataError } from "../../base/index.ts";
 import { type Activation, activations, Linear, Module, type Projection } from "../../nn/index.ts";
-import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
+import { concat, type RandomKey, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
@@ -23,6 +23,8 @@ import {
   ImageTextModel,
   type ImageTextOutput,
   type Places,
+  type VisualFeatures,
+  type Visuals,
 } from "./vision-language.ts";
 
 interface ProjectorConfig {
@@ -165,19 +167,15 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     return this.config.imageTokenId;
   }
 
-  /** inputIds: i32 [B, T], pixelValues: [N, 3, H, W] -> embeddings [B, T, D] */
-  embed({ inputIds, pixelValues, key }: ImageTextInputs & RunOptions): EmbeddedText {
+  visualsOf({ pixelValues }: ImageTextInputs): Visuals[] {
+    return pixelValues ? [{ kind: "image", pixelValues }] : [];
+  }
+
+  /** inputIds: i32 [B, T] -> embeddings [B, T, D] */
+  embedFeatures({ inputIds }: Pick<ImageTextInputs, "inputIds">, [images]: readonly VisualFeatures[]): EmbeddedText {
     const embeddings = this.languageModel.embed(inputIds);
-    if (!pixelValues) return { embeddings };
-    const features = this.imageFeatures({ pixelValues, key: key?.fold(0) });
-    return {
-      embeddings: fillPlaces(
-        embeddings,
-        inputIds,
-        this.config.imageTokenId,
-        reshape(features, [-1, features.size(-1)]), // [images * places, D]
-      ),
-    };
+    if (!images) return { embeddings };
+    return { embeddings: fillPlaces(embeddings, inputIds, this.config.imageTokenId, images.features) };
   }
 
   placesOf({ pixelValues }: ImageTextInputs): Places[] {

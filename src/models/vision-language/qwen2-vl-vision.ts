@@ -147,10 +147,11 @@ export class VisionTransformer extends Module {
   /** pixels: [L, C time patch patch], grids: i32 [N, 3] of time, height and width in patches -> [L / m², D] */
   forward(pixels: Tensor<"f32">, grids: Tensor<"i32">): Tensor<"f32"> {
     const { embedDim, numHeads, spatialMergeSize } = this.config;
-    const length = pixels.size(0);
+    const [length] = pixels.shape;
     const { rows, columns, isSeen } = patchPlaces(grids, length, spatialMergeSize);
-    // half of a head for each direction
-    const rotary = new RotaryEmbedding(embedDim / numHeads / 2, length, { rope_theta: VISION_THETA });
+    // half of a head for each direction; unscaled, it takes any length
+    const anyLength = Number.POSITIVE_INFINITY;
+    const rotary = new RotaryEmbedding(embedDim / numHeads / 2, anyLength, { rope_theta: VISION_THETA });
     const [ofRows, ofColumns] = [rows, columns].map((places) => rotary.angles(places)); // [L, 1, Dh / 4]
     const angles = { cos: concat([ofRows.cos, ofColumns.cos], -1), sin: concat([ofRows.sin, ofColumns.sin], -1) };
     const mask = reshape(isSeen, [1, 1, length, length]);

@@ -56,6 +56,8 @@ import {
   type ImageTextOutput,
   type Places,
   placeNumbers,
+  type VisualFeatures,
+  type Visuals,
 } from "./vision-language.ts";
 
 interface TokenConfig {
@@ -215,32 +217,35 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
   }
 
   /**
-   * inputIds: i32 [B, T], pixelValues: [L, C time patch patch] -> embeddings [B, T, D], and where there are images
-   * positions i32 [3, B, T] and offset i32 [B, 1]
+   * inputIds: i32 [B, T] -> embeddings [B, T, D], and where there are images positions i32 [3, B, T] and offset i32
+   * [B, 1]
    */
-  embed(inputs: ImageTextInputs & RunOptions): EmbeddedText {
+  embedFeatures(
+    inputs: Pick<ImageTextInputs, "inputIds" | "attentionMask">,
+    visuals: readonly VisualFeatures[],
+  ): EmbeddedText {
     const { inputIds } = inputs;
     let embeddings = this.languageModel.embed(inputIds);
-    const visuals = this.visuals(inputs);
-    for (const { token, pixels, grids } of visuals) {
-      const features = this.imageFeatures({ pixelValues: pixels, imageGridThw: grids }); // [places, D]
-      embeddings = fillPlaces(embeddings, inputIds, token, features);
-    }
+    for (const { kind, features } of visuals)
+      embeddings = fillPlaces(embeddings, inputIds, this.tokenOf(kind), features);
     if (visuals.length === 0) return { embeddings };
-    const { positions, offset } = this.positions(inputs);
+    const { positions, offset } = this.positions(inputs, visuals);
     return { embeddings, positions, offset };
   }
 
-  /** Images and videos, with the token whose places they take. @throws DataError when their grids are missing */
-  private visuals({ pixelValues, imageGridThw, pixelValuesVideos, videoGridThw }: ImageTextInputs) {
-    const { imageTokenId, videoTokenId } = this.config;
+  private tokenOf(kind: Visuals["kind"]): number {
+    return kind === "image" ? this.config.imageTokenId : this.config.videoTokenId;
+  }
+
+  /** @throws DataError when grids are missing */
+  visualsOf({ pixelValues, imageGridThw, pixelValuesVideos, videoGridThw }: ImageTextInputs): Visuals[] {
     const kinds = [
-      { token: imageTokenId, pixels: pixelValues, grids: imageGridThw },
-      { token: videoTokenId, pixels: pixelValuesVideos, grids: videoGridThw },
-    ];
-    return kinds.flatMap(({ token, pixels, grids }) => {
+      { kind: "image", pixelValues, grids: imageGridThw },
+      { kind: "video", pixelValues: pixelValuesVideos, grids: videoGridThw },
+    ] as const;
+    return kinds.flatMap(({ kind, pixelValues: pixels, grids }) => {
       if (!pixels) return [];
-      if (grids) return [{ token, pixels, grids }];
+      if (grids) return [{ kind, pixelValues: pixels, grids }];
       const fix = "give what the model's processor makes";
       throw new DataError({
         where: this.architecture,
@@ -255,18 +260,20 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
    * Text goes on by 1 in all three parts. The tokens of an image have the part before it as their time, and their row
    * and column besides; the text after it goes on behind its longer side. Section 2.1 of the paper, figure 3.
    */
-  private positions(inputs: ImageTextInputs): { positions: Tensor<"i32">; offset: Tensor<"i32"> } {
-    const { inputIds, attentionMask } = inputs;
-    const [batch, length] = inputIds.shape as [number, number];
+  private positions(
+    { inputIds, attentionMask }: Pick<ImageTextInputs, "inputIds" | "attentionMask">,
+    visuals: readonly VisualFeatures[],
+  ): { positions: Tensor<"i32">; offset: Tensor<"i32"> } {
+    const [batch, length] = inputIds.shape;
     const { spatialMergeSize } = this.config.vision;
     const isReal = attentionMask ?? equal(inputIds, inputIds);
     let isText = isReal;
     let advance = cast(isReal, "i32"); // [B, T]
     let offsets: Tensor<"i32"> | undefined; // [3, B, T]
-    for (const { token, grids } of this.visuals(inputs)) {
-      const isPlace = equal(inputIds, token);
+    for (const { kind, grids } of visuals) {
+      const isPlace = equal(inputIds, this.tokenOf(kind));
       const numbers = reshape(maximum(placeNumbers(isPlace), 0), [-1]);
-      const places = tokenPlaces(numbers, grids, spatialMergeSize);
+      const places = tokenPlaces(numbers, grids as Tensor<"i32">, spatialMergeSize);
       const imageOffsets = where(isPlace, reshape(places.offsets, [3, batch, length]), 0) as Tensor<"i32">;
       offsets = offsets ? add(offsets, imageOffsets) : imageOffsets;
       advance = where(isPlace, reshape(places.advance, [batch, length]), advance) as Tensor<"i32">;
@@ -281,7 +288,10 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
 
   placesOf(inputs: ImageTextInputs): Places[] {
     const merged = this.config.vision.spatialMergeSize ** 2;
-    return this.visuals(inputs).map(({ token, pixels }) => ({ token, count: pixels.size(0) / merged }));
+    return this.visualsOf(inputs).map(({ kind, pixelValues }) => ({
+      token: this.tokenOf(kind),
+      count: pixelValues.size(0) / merged,
+    }));
   }
 
   /**

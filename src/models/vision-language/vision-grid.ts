@@ -39,7 +39,7 @@ function locate(numbers: Ints, counts: Ints): { grid: Ints; local: Ints } {
  */
 export function patchPlaces(
   grids: Ints,
-  length: number,
+  length: Ints["shape"][number],
   merge: number,
 ): { rows: Ints; columns: Ints; isSeen: Tensor<"bool"> } {
   const [times, heights, widths] = [0, 1, 2].map((i) => side(grids, i));

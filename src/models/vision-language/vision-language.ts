@@ -48,6 +48,21 @@ export interface EmbeddedText {
   offset?: Tensor<"i32">;
 }
 
+/** Images or videos of texts, in the order of their places. */
+export interface Visuals {
+  kind: "image" | "video";
+  /** As the model's processor makes them. */
+  pixelValues: Tensor<"f32">;
+  /** Qwen2-VL: patches of each in time, height and width. i32 [N, 3] */
+  grids?: Tensor<"i32">;
+}
+
+/** What a model has made of `Visuals`. */
+export interface VisualFeatures extends Omit<Visuals, "pixelValues"> {
+  /** [places, D] */
+  features: Tensor<"f32">;
+}
+
 /** Images and the token whose places they take. */
 export interface Places {
   token: number;
@@ -73,10 +88,30 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
   abstract imageFeatures(
     inputs: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> } & RunOptions,
   ): Tensor<"f32">;
-  /** The text with its images, ready for the text model: inputIds i32 [B, T] -> embeddings [B, T, D] */
-  abstract embed(inputs: ImageTextInputs & RunOptions): EmbeddedText;
+  /** The images and videos of a text. @throws DataError for those that lack something */
+  abstract visualsOf(inputs: ImageTextInputs): Visuals[];
+  /** The text with what stands in the places of its images: inputIds i32 [B, T] -> embeddings [B, T, D] */
+  abstract embedFeatures(
+    inputs: Pick<ImageTextInputs, "inputIds" | "attentionMask">,
+    visuals: readonly VisualFeatures[],
+  ): EmbeddedText;
   /** The places that images of these shapes need. */
   abstract placesOf(inputs: ImageTextInputs): Places[];
+
+  /** What stands in the places of images or videos. -> [places, D] */
+  featuresOf({ pixelValues, grids }: Omit<Visuals, "kind">, { key }: RunOptions = {}): Tensor<"f32"> {
+    const features = this.imageFeatures({ pixelValues, imageGridThw: grids, key });
+    return features.rank === 2 ? features : reshape(features, [-1, features.size(-1)]);
+  }
+
+  /** The text with its images, ready for the text model: inputIds i32 [B, T] -> embeddings [B, T, D] */
+  embed({ key, ...inputs }: ImageTextInputs & RunOptions): EmbeddedText {
+    const visuals = this.visualsOf(inputs).map(({ kind, ...visual }) => {
+      const features = this.featuresOf(visual, { key: key?.fold(0) });
+      return { kind, grids: visual.grids, features };
+    });
+    return this.embedFeatures(inputs, visuals);
+  }
 
   /** @throws DataError when a text has not as many places as its images need */
   checkPlaces(ids: readonly number[], inputs: ImageTextInputs): void {

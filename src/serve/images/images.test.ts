@@ -27,7 +27,7 @@ let openai: OpenAI;
 beforeAll(async () => {
   for (const name of names)
     pipelines[name] = await pipeline("image-text-to-text", `${goldenModels}/../pipelines/models/${name}`);
-  server = await serve([...models, tinyServedModel()], { port: 0 });
+  server = await serve([...models, tinyServedModel()], { port: 0, maxImages: 100 });
   openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
 });
 afterAll(async () => {
@@ -187,7 +187,8 @@ describe("refused", () => {
     [url(`data:image/png;base64,${bytesOf("tall.png").subarray(0, 60).toString("base64")}`), "expected a picture"],
     [{ messages: [{ role: "assistant", content: [image("tall.png")] }] }, "images are the user's"],
     [{ messages: [{ role: "system", content: [image("tall.png")] }] }, "images are the user's"],
-    [user(...new Array(101).fill(image("tall.png"))), "expected at most 100 images (limit requestImages)"],
+    [user(...new Array(33).fill(image("tall.png"))), "expected at most 32 images (option maxImages)"],
+    [{ ...user(image("tall.png")), prompt_logprobs: 0 }, "expected no log probabilities of a prompt with images"],
     [user(text("<image>"), image("tall.png")), ""],
   ])("%#", async (body, message) => {
     const refusal = await ask(body);

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-
+import { limits } from "../../base/index.ts";
 import {
   ContextLengthError,
   countImagePlaces,
@@ -34,19 +34,27 @@ export interface ImagePrompt {
 /** An image as the model takes it. */
 interface PreparedImage {
   arrays: ImageArrays;
+  /** Of its file. */
+  pixels: number;
   /** Tokens of the prompt that stand for it. */
   places: number;
 }
 
-/** Reads the images of requests for a model: fetches, decodes and prepares them, one after another in a thread. */
+/**
+ * Reads the images of requests for a model: fetches, decodes and prepares them, one after another in a thread, in which
+ * requests have turns.
+ */
 export class ImageReader {
   readonly side: ImageSide;
   private readonly fetcher: ImageFetcher;
+  private readonly mostPixels: number;
   private readonly thread: WorkerJobs<ImageRequest, ImageAnswer>;
 
-  constructor(side: ImageSide, fetcher: ImageFetcher) {
+  /** @param mostPixels of the images of a request. @default the limit requestPixels */
+  constructor(side: ImageSide, fetcher: ImageFetcher, mostPixels: number = limits.requestPixels) {
     this.side = side;
     this.fetcher = fetcher;
+    this.mostPixels = mostPixels;
     this.thread = new WorkerJobs(() => {
       const workerData: ImageWorkerData = { processor: side.processor.toJson() };
       return new Worker(workerFile("image-worker"), { workerData, execArgv: [] });
@@ -70,13 +78,15 @@ export class ImageReader {
     this.requirePlaces(ids, images.length, String(tokenizer.idToToken(token)));
     const prepared: PreparedImage[] = [];
     let promptTokens = ids.length;
+    let pixelsLeft = this.mostPixels;
     for (const image of images) {
       if (promptTokens > maxTokens) {
         const error = new ContextLengthError({ promptTokens, contextLength: maxTokens });
         throw contextLengthExceeded(error, "messages", { isLeast: true });
       }
-      const next = await this.prepared(image, signal);
+      const next = await this.prepared(image, pixelsLeft, signal);
       prepared.push(next);
+      pixelsLeft -= next.pixels;
       promptTokens += next.places - 1;
     }
     const expanded = expandImageTokens(
@@ -104,9 +114,13 @@ export class ImageReader {
     }
   }
 
-  private async prepared({ source, path }: ImageReference, signal: AbortSignal): Promise<PreparedImage> {
+  private async prepared(
+    { source, path }: ImageReference,
+    pixelsLeft: number,
+    signal: AbortSignal,
+  ): Promise<PreparedImage> {
     const file = source instanceof URL ? await this.fetcher.fetch(source, path, signal) : source;
-    const answer = await this.thread.ask({ file }, { signal });
+    const answer = await this.thread.ask({ file, pixelsLeft }, { signal });
     if ("failure" in answer) throw new Error(answer.failure);
     if ("refusal" in answer)
       throw new RequestError({
@@ -115,7 +129,7 @@ export class ImageReader {
         param: path,
         code: "invalid_image",
       });
-    const { image: arrays } = answer;
-    return { arrays, places: countImagePlaces(this.side.embedder.model, imageTensors([arrays])) };
+    const { image: arrays, pixels } = answer;
+    return { arrays, pixels, places: countImagePlaces(this.side.embedder.model, imageTensors([arrays])) };
   }
 }

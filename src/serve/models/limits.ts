@@ -9,6 +9,8 @@ export interface LimitOptions extends QueueOptions, PoolOptions {
   requestTimeoutMs?: number;
   /** How long a client may leave unread what is streamed to it, in milliseconds. @default 10000 */
   stalledTimeoutMs?: number;
+  /** Most images of a request. @default 32 */
+  maxImages?: number;
 }
 
 const ranges: Ranges<keyof LimitOptions> = {
@@ -16,6 +18,7 @@ const ranges: Ranges<keyof LimitOptions> = {
   queueTimeoutMs: [1, LONGEST_TIMER_MS],
   requestTimeoutMs: [1, LONGEST_TIMER_MS],
   stalledTimeoutMs: [1, LONGEST_TIMER_MS],
+  maxImages: [0, Number.MAX_SAFE_INTEGER],
   keepAliveMs: [0, LONGEST_TIMER_MS],
   memoryBytes: [1, Number.MAX_SAFE_INTEGER],
 };

@@ -66,6 +66,7 @@ export class ServedModels {
   onChange: (change: "model_loaded" | "model_unloaded", model: string) => void = () => {};
   private readonly queueOptions: Required<QueueOptions>;
   private readonly imageFetcher: ImageFetcher;
+  private readonly maxImages: number | undefined;
   private readonly entries: ReadonlyMap<string, Entry>;
   private readonly pool: Pool<AnyService>;
   private readonly stopping = new AbortController();
@@ -84,6 +85,7 @@ export class ServedModels {
     this.requestTimeoutMs = requestTimeoutMs;
     this.stalledTimeoutMs = stalledTimeoutMs;
     this.queueOptions = { maxQueue, queueTimeoutMs };
+    this.maxImages = options.maxImages;
     const entries = [models].flat().map((model) => entryOf(model as Servable));
     if (entries.length === 0)
       throw new OptionError({ where: "serve", expected: "at least one model", received: "none", fix: "name one" });
@@ -267,9 +269,12 @@ export class ServedModels {
 
   private async load({ id, kind, load }: Entry, metrics: ModelMetrics): Promise<AnyService> {
     const parts = await load();
-    const { queueOptions, imageFetcher } = this;
-    const options = { ...queueOptions, metrics, imageFetcher };
-    if (kind === "text-generation") return new Service({ ...(parts as KindModels[typeof kind]), id }, options);
+    const { queueOptions, imageFetcher, maxImages } = this;
+    if (kind === "text-generation") {
+      const options = { ...queueOptions, metrics, imageFetcher, maxImages };
+      return new Service({ ...(parts as KindModels[typeof kind]), id }, options);
+    }
+    const options = { ...queueOptions, metrics };
     return new TaskService({ id, kind, model: parts as KindModels[typeof kind] }, options) as AnyService;
   }
 }

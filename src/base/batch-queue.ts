@@ -1,4 +1,5 @@
-import { nextTurn, onAbort } from "../base/index.ts";
+import { nextTurn } from "./next-turn.ts";
+import { onAbort } from "./on-abort.ts";
 
 /** How a queue puts parts together, and runs them. */
 export interface BatchQueueOptions<P, R> {
