@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { type RunningServer, serve } from "../serve/index.ts";
-import { program } from "../testing/built-program.ts";
+import { runProgram } from "../testing/built-program.ts";
 import { heldModel, tinyServedModel } from "../testing/served-model.ts";
 import { createProgram } from "./program.ts";
 
@@ -19,25 +18,12 @@ afterEach(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-interface Finished {
-  code: number | null;
-  output: string;
-  errors: string;
-}
-
 /** Runs `kindling bench serve`. @param onErrors sees what is on standard error so far, and may interrupt */
-function run(args: readonly string[], onErrors: (text: string, interrupt: () => void) => void = () => {}) {
-  return new Promise<Finished>((resolve) => {
-    const child = spawn(process.execPath, [program, "bench", "serve", ...args], { cwd: folder });
-    let [output, errors] = ["", ""];
-    child.stdout.on("data", (data: Buffer) => (output += data));
-    child.stderr.on("data", (data: Buffer) => {
-      errors += data;
-      onErrors(errors, () => child.kill("SIGINT"));
-    });
-    child.on("close", (code) => resolve({ code, output, errors }));
+const run = (args: readonly string[], onErrors: (text: string, interrupt: () => void) => void = () => {}) =>
+  runProgram(["bench", "serve", ...args], {
+    folder,
+    onOutput: ({ errors }, child) => errors && onErrors(errors, () => child.kill("SIGINT")),
   });
-}
 
 test("--help shows examples, each of which the program takes", async () => {
   const { code, output } = await run(["--help"]);

@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE, tinyCharacterModel, tinyModel } from "../testing/built-program.ts";
+import { runProgram, TALE, tinyCharacterModel, tinyModel } from "../testing/built-program.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -13,30 +12,18 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-interface Finished {
-  code: number | null;
-  output: string;
-}
-
 /** Runs a command; `onOutput` sees all output so far and may signal the program. */
-function run(
+async function run(
   args: string[],
   onOutput: (output: string, signal: (name: NodeJS.Signals) => void) => void = () => {},
   node: string[] = [],
   input = "",
-): Promise<Finished> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [...node, program, ...args], { cwd: folder });
-    child.stdin.end(input);
-    let output = "";
-    const collect = (data: Buffer) => {
-      output += data;
-      onOutput(output, (name) => child.kill(name));
-    };
-    child.stdout.on("data", collect);
-    child.stderr.on("data", collect);
-    child.on("close", (code) => resolve({ code, output }));
+): Promise<{ code: number | null; output: string }> {
+  const { code, all } = await runProgram(args, {
+    ...{ folder, node, input },
+    onOutput: (written, child) => onOutput(written.all, (name) => child.kill(name)),
   });
+  return { code, output: all };
 }
 
 const small = tinyCharacterModel(16);

@@ -1,21 +1,13 @@
 /** `kindling generate` as users run it: defaults, seeds, lengths, standard input. */
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
+import { runProgram, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 
 let folder: string;
 
-async function run(args: string[], input = ""): Promise<{ code: number | null; output: string; errors: string }> {
-  const child = spawn(process.execPath, [program, ...args], { cwd: folder });
-  child.stdin.end(input);
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await ended, output, errors };
-}
+const run = (args: string[], input?: string) => runProgram(args, { folder, input });
 const generate = (args: string[], input?: string) => run(["generate", "tale", "--tokens", "12", ...args], input);
 
 beforeAll(async () => {
@@ -85,7 +77,7 @@ test("tokens that are proposed do not change a text", async () => {
     ["--prompt-lookup", "4"],
     ["--assistant", "tale"],
   ])
-    expect(await generate([...greedy, ...proposals])).toEqual({ code: 0, output, errors: "" });
+    expect(await generate([...greedy, ...proposals])).toMatchObject({ code: 0, output, errors: "" });
   const both = await generate([...greedy, "--prompt-lookup", "4", "--assistant", "tale"]);
   expect(both).toMatchObject({ code: 1, errors: expect.stringMatching(/--prompt-lookup or --assistant/) });
 });
@@ -130,29 +122,17 @@ test("--max-tokens is asked about", async () => {
 
 // the likeliest characters: a drawn one of so new a model is soon the end of the text
 test.skipIf(process.platform === "win32")("Ctrl-C ends a text with 130, and what was written stays", async () => {
-  const child = spawn(
-    process.execPath,
-    [
-      program,
-      "generate",
-      "tale",
-      "--tokens",
-      "10000000",
-      "--context-shift",
-      "--prompt",
-      "It was",
-      "--temperature",
-      "0",
-    ],
-    { cwd: folder },
-  );
-  let output = "";
-  child.stdout.on("data", (data) => {
-    const isEarly = output.length <= 20;
-    output += data;
-    if (isEarly && output.length > 20) child.kill("SIGINT"); // once
+  const args = ["--context-shift", "--prompt", "It was", "--temperature", "0"];
+  let isSent = false;
+  const { code, output } = await runProgram(["generate", "tale", "--tokens", "10000000", ...args], {
+    folder,
+    onOutput: (written, child) => {
+      if (isSent || written.output.length <= 20) return;
+      isSent = true;
+      child.kill("SIGINT");
+    },
   });
-  expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+  expect(code).toBe(130);
   expect(output).toMatch(/^It was.{14,}\n$/s);
 });
 

@@ -1,23 +1,17 @@
 /** `kindling list`, `show` and `rm`, as users run them. */
-import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
+import { runProgram, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 import { hostileNames } from "../testing/hostile-names.ts";
 
 let folder: string;
 
-async function run(...args: string[]): Promise<{ code: number | null; output: string; errors: string }> {
+function run(...args: string[]) {
   const env = { ...process.env, HF_HUB_CACHE: join(folder, "hub"), MODELSCOPE_CACHE: join(folder, "modelscope") };
-  const child = spawn(process.execPath, [program, ...args], { cwd: folder, env });
-  child.stdin.end();
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await ended, output, errors };
+  return runProgram(args, { folder, env });
 }
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
+import { runProgram, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -20,19 +20,15 @@ interface Finished {
 }
 
 /** Runs a command; `onOutput` sees all output so far. */
-function run(args: string[], onOutput: (output: string, child: ChildProcess) => void = () => {}): Promise<Finished> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
-    let output = "";
-    const collect = (data: Buffer) => {
-      output += data;
-      onOutput(output, child);
-    };
-    child.stdout.on("data", collect);
-    child.stderr.on("data", collect);
-    child.on("close", (code, signal) => resolve({ code, signal, output }));
-  });
+async function run(
+  args: string[],
+  onOutput: (output: string, child: ChildProcess) => void = () => {},
+): Promise<Finished> {
+  const options = { folder: root, onOutput: ({ all }: { all: string }, child: ChildProcess) => onOutput(all, child) };
+  const { code, signal, all: output } = await runProgram(args, options);
+  return { code, signal, output };
 }
+
 /** Calls back once, when a step is shown. */
 const atFirstStep = (act: (child: ChildProcess) => void) => {
   let isDone = false;

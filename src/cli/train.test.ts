@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
+import { runProgram, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -17,15 +17,18 @@ interface Finished {
   code: number | null;
   output: string;
 }
-function runShell(command: string, args: string[], shell = false): Promise<Finished> {
+function runShell(command: string): Promise<Finished> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: folder, shell, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, { cwd: folder, shell: true, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
     child.on("close", (code) => resolve({ code, output }));
   });
 }
-const run = (...args: string[]) => runShell(process.execPath, [program, ...args]);
+async function run(...args: string[]): Promise<Finished> {
+  const { code, all: output } = await runProgram(args, { folder });
+  return { code, output };
+}
 const small = tinyCharacterModel(16);
 const train = (name: string, ...options: string[]) =>
   run("train", "--text", "text.txt", "--name", name, ...small, ...options);
@@ -55,7 +58,7 @@ test("a run that its time limit ended says that it is undertrained, and npm star
   const start = await run("start", "--no-serve");
   expect(start.output).toMatch(/^using the model trained earlier in runs.sotu\n/);
   expect(said.exec(start.output)?.[1]).toBe(command);
-  const again = await runShell(`${command} --steps 5`, [], true);
+  const again = await runShell(`${command} --steps 5`);
   expect(again.output).toMatch(/resumed at step \d+/);
   expect(again.output).not.toContain("undertrained");
   expect((await run("start", "--no-serve")).output).toMatch(

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { DataError, limits } from "../base/index.ts";
+import { wavFile } from "../testing/wav-file.ts";
 import { ImageProcessor, loadImage, readWav, resample, resizeImage, toRgb } from "./index.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/image-colours/${name}`, import.meta.url));
@@ -175,19 +176,7 @@ describe("preprocessor_config.json", () => {
 });
 
 describe("sounds", () => {
-  const wav = (rate: number, channels = 1, samples = 1000) => {
-    const bytes = Buffer.alloc(44 + 2 * samples);
-    bytes.write("RIFF");
-    bytes.write("WAVEfmt ", 8);
-    bytes.writeUInt32LE(16, 16);
-    bytes.writeUInt16LE(1, 20);
-    bytes.writeUInt16LE(channels, 22);
-    bytes.writeUInt32LE(rate, 24);
-    bytes.writeUInt16LE(16, 34);
-    bytes.write("data", 36);
-    bytes.writeUInt32LE(2 * samples, 40);
-    return bytes;
-  };
+  const wav = (rate: number, channels = 1) => wavFile({ rate, channels, bytes: 2000 });
   test.each([0, 1, 999])("a rate of %d is too low", (rate) =>
     expect(() => readWav(wav(rate))).toThrow(/at least 1000 samples a second/),
   );
@@ -196,9 +185,7 @@ describe("sounds", () => {
   );
   test("channels are bounded", () => expect(() => readWav(wav(16_000, 65_535))).toThrow(/limit soundChannels/));
   test.each([Number.NaN, Number.POSITIVE_INFINITY, -1e39])("floats of %d are no samples", (value) => {
-    const bytes = wav(16_000);
-    bytes.writeUInt16LE(3, 20);
-    bytes.writeUInt16LE(64, 34);
+    const bytes = wavFile({ kind: 3, bits: 64, bytes: 2000 });
     expect(readWav(bytes).channels[0]).toHaveLength(250);
     bytes.writeDoubleLE(value, 44 + 8 * 249);
     expect(() => readWav(bytes)).toThrow(/samples that are numbers/);

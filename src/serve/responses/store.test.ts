@@ -25,6 +25,29 @@ test("the oldest responses go first, by count and by bytes", () => {
   expect(() => byBytes.get("", "c")).toThrow(/not found/);
 });
 
+test("one owner's responses push out none of another's", () => {
+  const byCount = new ResponseStore({ maxResponses: 4 });
+  for (const id of ["a1", "a2"]) byCount.put(stored(id, "ann"));
+  for (let i = 1; i <= 9; i++) byCount.put(stored(`b${i}`, "bob"));
+  const ids = (owner: string, of: readonly string[]) => of.map((id) => byCount.get(owner, id).response.id);
+  expect(ids("ann", ["a1", "a2"])).toEqual(["a1", "a2"]);
+  expect(ids("bob", ["b8", "b9"])).toEqual(["b8", "b9"]);
+  expect(() => byCount.get("bob", "b7")).toThrow(/not found/);
+  byCount.delete("bob", "b8");
+  byCount.put(stored("a3", "ann")); // there is room
+  expect(ids("ann", ["a1", "a2", "a3"])).toEqual(["a1", "a2", "a3"]);
+  byCount.put(stored("b10", "bob")); // who has more than an equal part makes room
+  expect(() => byCount.get("ann", "a1")).toThrow(/not found/);
+  expect(ids("bob", ["b9", "b10"])).toEqual(["b9", "b10"]);
+
+  const byBytes = new ResponseStore({ maxBytes: 1000 });
+  byBytes.put(stored("a", "ann", "x".repeat(300)));
+  for (const id of ["b", "c", "d"]) byBytes.put(stored(id, "bob", "x".repeat(400)));
+  byBytes.put(stored("e", "bob", "x".repeat(2000))); // is not kept, and nothing goes for it
+  expect(byBytes.get("ann", "a").response.id).toBe("a");
+  expect(byBytes.get("bob", "d").response.id).toBe("d");
+});
+
 test("nobody gets, continues or deletes what is another's", () => {
   const store = new ResponseStore();
   const item: Item = { type: "message", id: "msg_1", role: "user", content: [], status: "completed" };

@@ -7,6 +7,7 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pipeline, type SpeechRecognitionPipeline } from "../../pipelines/index.ts";
 import { fieldsOfType } from "../../testing/fields-of-types.ts";
+import { wavFile } from "../../testing/wav-file.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
 import { srt, vtt } from "./subtitles.ts";
 import { transcriptionFields, translationFields } from "./transcriptions.ts";
@@ -129,21 +130,6 @@ describe("fields", () => {
   });
 });
 
-/** A WAV file's head with what it says of itself, and samples. */
-function wavOf({ kind = 1, rate = 16000, channels = 1, bits = 16, said = 0, samples = 0, fill = 0 } = {}): Uint8Array {
-  const bytes = Buffer.alloc(44 + samples, fill);
-  bytes.write("RIFF", 0);
-  bytes.write("WAVEfmt ", 8);
-  bytes.writeUInt32LE(16, 16);
-  bytes.writeUInt16LE(kind, 20);
-  bytes.writeUInt16LE(channels, 22);
-  bytes.writeUInt32LE(rate, 24);
-  bytes.writeUInt16LE(bits, 34);
-  bytes.write("data", 36);
-  bytes.writeUInt32LE(said, 40);
-  return bytes;
-}
-
 describe("sounds that cannot be heard", () => {
   test.each<[string, Uint8Array | string, string]>([
     ["MP3", "ID3\x04", 'received "MP3"'],
@@ -154,15 +140,15 @@ describe("sounds that cannot be heard", () => {
     ["WebM", Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3), 'received "WebM"'],
     ["a text", "Call me Ishmael.", "file: expected a WAV file; received another format"],
     ["nothing", "", "file: expected a WAV file"],
-    ["a head alone", wavOf(), "expected at least one sample"],
-    ["more said than there is", wavOf({ said: 2 ** 31 }), "expected at least one sample"],
-    ["no channels", wavOf({ channels: 0, samples: 64, said: 64 }), "0 channels"],
-    ["60,000 channels", wavOf({ channels: 60_000, samples: 64, said: 64 }), "channels"],
-    ["no rate", wavOf({ rate: 0, samples: 64, said: 64 }), "at least 1000 samples a second"],
-    ["a rate without end", wavOf({ rate: 2 ** 32 - 1, samples: 64, said: 64 }), "samples a second"],
-    ["17 bits", wavOf({ bits: 17, samples: 64, said: 64 }), "17 bits"],
-    ["no numbers", wavOf({ kind: 3, bits: 32, samples: 64, said: 64, fill: 0xff }), "samples that are numbers"],
-    ["hours", wavOf({ rate: 1000, bits: 8, samples: 3_700_000, said: 3_700_000 }), "at most 3600 s; cut it"],
+    ["a head alone", wavFile(), "expected at least one sample"],
+    ["more said than there is", wavFile({ said: 2 ** 31 }), "expected at least one sample"],
+    ["no channels", wavFile({ channels: 0, bytes: 64 }), "0 channels"],
+    ["60,000 channels", wavFile({ channels: 60_000, bytes: 64 }), "channels"],
+    ["no rate", wavFile({ rate: 0, bytes: 64 }), "at least 1000 samples a second"],
+    ["a rate without end", wavFile({ rate: 2 ** 32 - 1, bytes: 64 }), "samples a second"],
+    ["17 bits", wavFile({ bits: 17, bytes: 64 }), "17 bits"],
+    ["no numbers", wavFile({ kind: 3, bits: 32, bytes: 64, fill: 0xff }), "samples that are numbers"],
+    ["hours", wavFile({ rate: 1000, bits: 8, bytes: 3_700_000 }), "at most 3600 s; cut it"],
   ])("%s", async (_, bytes, message) => {
     const { status, body } = await post([file(bytes)]);
     expect([status, body.error.message]).toEqual([400, expect.stringContaining(message)]);

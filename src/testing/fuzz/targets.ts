@@ -14,6 +14,7 @@ import { tiktokenJson } from "../../tokenizers/formats/tiktoken.ts";
 import { Tokenizer } from "../../tokenizers/index.ts";
 import { Template } from "../../tokenizers/jinja/template.ts";
 import { checkedTokenizer } from "../../tokenizers/safe-file.ts";
+import { wavFile } from "../wav-file.ts";
 import { grammarTargets } from "./grammars.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
 import type { Random } from "./random.ts";
@@ -103,7 +104,7 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
         });
       },
     },
-    wav: bytes(wavs.length > 0 ? wavs : [plainWav()], 1500, async (input) => {
+    wav: bytes(wavs.length > 0 ? wavs : [wavFile({ rate: 8000, bytes: 8000 })], 1500, async (input) => {
       const sound = readWav(input);
       resample(toMono(sound).subarray(0, 4000), sound.samplingRate, 16_000);
     }),
@@ -182,22 +183,3 @@ const drawing = new TextEncoder().encode(
   <linearGradient id="g"><stop stop-color="red"/></linearGradient><clipPath id="c"><path d="M0 0h9v9z"/></clipPath></defs>
   <g clip-path="url(#c)"><use href="#r"/><rect id="r" class="a" width="9" height="9" opacity="0.5"/></g></svg>`,
 );
-
-/** Half a second of silence, 8000 samples a second, 16 bits. */
-function plainWav(): Uint8Array {
-  const wav = Buffer.alloc(44 + 8000);
-  wav.write("RIFF");
-  wav.writeUInt32LE(36 + 8000, 4);
-  wav.write("WAVEfmt ", 8);
-  for (const [at, value] of [
-    [16, 16],
-    [20, 0x10001],
-    [24, 8000],
-    [28, 16_000],
-    [32, 0x100002],
-    [40, 8000],
-  ])
-    wav.writeUInt32LE(value, at);
-  wav.write("data", 36);
-  return wav;
-}
