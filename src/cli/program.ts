@@ -31,8 +31,8 @@ import {
   withModel,
   withSampling,
 } from "./sampling.ts";
-import { adaptersOf, batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
-import { type CommandModel, commandModel } from "./serve-models.ts";
+import { batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
+import { commandModels } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -144,11 +144,9 @@ function addWriting(program: Command): void {
       if (names.length === 0) command.error("error: missing required argument 'models'");
       const o = command.opts<ServingFlags & ModelFlags>();
       await useDevice(o);
-      const { adapter: _, ...flags } = o; // of one model, by its name
-      const options = { ...openOptionsOf(flags), ...batchingOf(o), ...adaptersOf(o, names) };
-      const models: CommandModel[] = [];
-      for (const name of names) models.push(await commandModel(name, o.runs, options)); // one may be pulled
-      await serveCommand(models, servingOf(o));
+      const { adapter: _, ...flags } = o; // of models by their names
+      const options = { ...openOptionsOf(flags), ...batchingOf(o) };
+      await serveCommand(await commandModels(names, o.runs, options, o), servingOf(o));
     });
 }
 

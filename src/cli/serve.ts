@@ -1,9 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { OptionError } from "../base/index.ts";
 import { type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
-import type { NamedAdapter, OpenOptions } from "./models.ts";
 import { collect, integer, number } from "./parse-values.ts";
+import { type AdapterFlags, namedAdapter } from "./serve-adapters.ts";
 import type { CommandModel } from "./serve-models.ts";
 import {
   LONGEST_SECONDS,
@@ -25,12 +24,6 @@ function gibibytes(text: string): number {
   const size = number(text);
   if (!(size > 0)) throw new InvalidArgumentError("it is not a number of GiB above 0.");
   return Math.ceil(size * 2 ** 30);
-}
-
-function namedAdapter(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
-  const at = text.indexOf("=");
-  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError("it is not name=folder.");
-  return [...before, { name: text.slice(0, at), folder: text.slice(at + 1) }];
 }
 
 /** Options of a server that many may reach. */
@@ -80,12 +73,13 @@ export function withServing(command: Command): Command {
     )
     .option(
       "--adapter <name=folder>",
-      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name (repeatable)",
+      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name; of several models " +
+        "model:name=folder says whose it is (repeatable)",
       namedAdapter,
     )
     .option(
       "--max-adapters <n>",
-      "adapters that are used at the same time (default: those of --adapter, or 4)",
+      "adapters of a model that are used at the same time (default: those of --adapter, or 4)",
       integer,
     )
     .option("--adapter-folder <folder>", "let clients load adapters below this folder, by vLLM's API (default: none)");
@@ -101,27 +95,8 @@ export const batchingOf = ({ maxSequences, cacheTokens, prefixTokens = PREFIX_TO
   prefixTokens,
 });
 
-const MAX_ADAPTERS = 4;
-
-/**
- * Of the adapters of the one model that is served.
- * @throws OptionError with several: which one they change is not said
- */
-export function adaptersOf(
-  { adapter: adapters, maxAdapters, adapterFolder }: ServingFlags,
-  models: readonly string[],
-): Pick<OpenOptions, "adapters" | "maxAdapters"> {
-  if (!adapters && maxAdapters === undefined && adapterFolder === undefined) return {};
-  if (models.length === 1) return { adapters, maxAdapters: maxAdapters ?? adapters?.length ?? MAX_ADAPTERS };
-  const fix = "serve the model with adapters by a server of its own";
-  throw new OptionError({ where: "serve", expected: "one model with adapters", received: models.join(", "), fix });
-}
-
 /** What `withServing` has read. */
-export interface ServingFlags extends OperationFlags {
-  adapter?: NamedAdapter[];
-  maxAdapters?: number;
-  adapterFolder?: string;
+export interface ServingFlags extends OperationFlags, AdapterFlags {
   maxSequences?: number;
   cacheTokens?: number;
   prefixTokens?: number;
