@@ -171,7 +171,11 @@ describe("a batch that is under way", () => {
       client.chat.completions.create({ model: "scripted", messages: [{ role: "user", content: "Hi" }] }),
     );
     await Promise.all(others); // all places of the queue, and none waits
-    await expect(client.files.delete(batch.input_file_id)).rejects.toThrow(/409.*is read by batch_/);
+    await expect(client.files.delete(batch.input_file_id)).rejects.toMatchObject({
+      status: 409,
+      code: "file_in_use",
+      message: expect.stringContaining("is read by batch_"),
+    });
     expect((await client.batches.cancel(batch.id)).status).toMatch(/^cancel/);
     const done = await ended(batch);
     const { completed = 0 } = done.request_counts ?? {};
