@@ -2,6 +2,7 @@
 export { AuditLog } from "./audit.ts";
 export { limitedBodies, unpackedBodies } from "./body.ts";
 export { type ConnectionOptions, connectionNames } from "./connections.ts";
+export type { Gate } from "./gate.ts";
 export { HttpServer } from "./http-server.ts";
 export { type OperationOptions, Operations, operationNames, splitOptions } from "./operations.ts";
 export { answerErrors } from "./refusals.ts";
