@@ -75,7 +75,8 @@ test("an empty file sets nothing; true is --log alone", async () => {
 });
 
 test.each<[string, RegExp]>([
-  ["max-que: 1", /did you mean "max-queue"/],
+  ["max-que: 1", /one of the options max-queue, ([\w-]+, ){6}[\w-]+ and \d+ others; .*did you mean "max-queue"/],
+  ["colour: red", /received "colour"\. Fix: remove it, or look .* with kindling serve --help\.$/],
   ["maxQueue: 1", /did you mean "max-queue"/],
   ["config: other.yaml", /received "config"/],
   ["port: many", /port: expected another value: it is not a number; received "many"/],

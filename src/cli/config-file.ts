@@ -21,7 +21,8 @@ export interface ConfigFile {
 export async function applyConfig(command: Command, path: string): Promise<ConfigFile> {
   const json = await readConfig(path);
   const options = new Map(command.options.filter(({ long }) => long !== "--config").map((o) => [fieldOf(o), o]));
-  checkOptions(path, json, [...options.keys(), "models"]);
+  const help = `remove it, or look for what it is called with kindling ${command.name()} --help`;
+  checkOptions(path, json, [...options.keys(), "models"], help);
   const { models, ...fields } = json;
   const names = models === undefined ? undefined : [models].flat();
   if (names && !names.every((name) => typeof name === "string"))
