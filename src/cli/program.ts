@@ -15,6 +15,7 @@ import { doctorCommand } from "./doctor.ts";
 import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
+import { serverOutput } from "./json-output.ts";
 import { addKeys } from "./keys.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
@@ -143,10 +144,11 @@ function addWriting(program: Command): void {
       const names = typedNames.length > 0 ? typedNames : (file?.models ?? []);
       if (names.length === 0) command.error("error: missing required argument 'models'");
       const o = command.opts<ServingFlags & ModelFlags>();
+      const output = serverOutput(o.log);
       await useDevice(o);
       const { adapter: _, ...flags } = o; // of models by their names
       const options = { ...openOptionsOf(flags), ...batchingOf(o) };
-      await serveCommand(await commandModels(names, o.runs, options, o), servingOf(o));
+      await serveCommand(await commandModels(names, o.runs, options, o), servingOf(o, output), output);
     });
 }
 

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
+import type { ServerOutput } from "./json-output.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { type AdapterFlags, namedAdapter } from "./serve-adapters.ts";
 import type { CommandModel } from "./serve-models.ts";
@@ -115,25 +116,26 @@ export interface ServingFlags extends OperationFlags, AdapterFlags {
   keepAlive?: number;
 }
 
-export function servingOf({
-  port,
-  host,
-  allowedHosts,
-  corsOrigin,
-  imageHosts,
-  imagePrivateHosts,
-  maxImages,
-  maxQueue,
-  queueTimeout,
-  timeout,
-  data,
-  memory,
-  keepAlive,
-  adapterFolder,
-  ...operations
-}: ServingFlags): ServeOptions {
+export function servingOf(flags: ServingFlags, output: ServerOutput): ServeOptions {
+  const {
+    port,
+    host,
+    allowedHosts,
+    corsOrigin,
+    imageHosts,
+    imagePrivateHosts,
+    maxImages,
+    maxQueue,
+    queueTimeout,
+    timeout,
+    data,
+    memory,
+    keepAlive,
+    adapterFolder,
+    ...operations
+  } = flags;
   return {
-    ...operationsOf(operations),
+    ...operationsOf(operations, output),
     port,
     host,
     allowedHosts,
@@ -158,7 +160,11 @@ const SILENT_MS = 300;
  * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
  * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
  */
-export async function serveCommand(models: readonly CommandModel[], options: ServeOptions): Promise<void> {
+export async function serveCommand(
+  models: readonly CommandModel[],
+  options: ServeOptions,
+  output: ServerOutput,
+): Promise<void> {
   const server = await serve(
     models.map(({ entry }) => entry),
     options,
@@ -174,15 +180,16 @@ export async function serveCommand(models: readonly CommandModel[], options: Ser
   });
   const isOpen = options.keysFile === undefined && options.apiKey === undefined;
   if (isOpen && !["127.0.0.1", "localhost", "::1"].includes(options.host ?? "127.0.0.1"))
-    process.stderr.write("anybody who reaches this address may use the server: --keys and --api-key ask for a key\n");
-  process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
+    output.say("warn", "anybody who reaches this address may use the server: --keys and --api-key ask for a key");
+  const serving = `serving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}`;
   const page = models.some(({ entry }) => entry.kind === "text-generation")
     ? "open the page in a browser, or:"
     : "try:";
-  process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models, !isOpen)}\n  Ctrl-C ends.\n`);
+  const example = exampleRequest(server.url, models, !isOpen);
+  output.say("info", serving, `\n${serving}\n  ${page}\n  ${example}\n  Ctrl-C ends.`);
   await interrupted;
   const timer = setTimeout(
-    () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
+    () => output.say("warn", "waiting for requests under way; a second Ctrl-C ends them"),
     SILENT_MS,
   );
   await server.close();
