@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import {
+  checkOptions,
   fromBfloat16Bits,
   fromFloat16Bits,
+  listedNames,
   narrow,
   nearest,
   roundHalfToEven,
@@ -54,6 +56,15 @@ test("16-bit floats round to nearest, ties to even", () => {
 test("the nearest known word is found", () => {
   expect(nearest("learningrate", ["learningRate", "seed"])).toBe("learningRate");
   expect(nearest("xyzzy", ["learningRate", "seed"])).toBeUndefined();
+});
+
+test("an error lists a few names, and of many the nearest", () => {
+  expect(listedNames("x", ["b", "a"])).toBe("b, a");
+  const many = [..."abcdefghijk"].map((letter) => `${letter}${letter}`);
+  expect(listedNames("kk", many)).toBe("kk, aa, bb, cc, dd, ee, ff, gg and 3 others");
+  const options = () => checkOptions("here", { nothingLikeIt: 1 }, many, "look for it");
+  expect(options).toThrow(/one of the options .* and 3 others; received "nothingLikeIt"\. Fix: look for it\.$/);
+  expect(() => checkOptions("here", { x: 1 }, ["y1234"])).toThrow(/Fix: remove "x"\.$/);
 });
 
 test("floats of 16 bits, many at once, are as one by one, and as by arithmetic", () => {

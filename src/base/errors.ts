@@ -71,6 +71,22 @@ function editDistance(a: string, b: string): number {
   return previous[b.length];
 }
 
+/** Names that an error lists; of more it lists as many, and says how many others there are. */
+const MOST_LISTED = 8;
+/** Letters of a word by which names are ranked. */
+const MOST_LETTERS = 64;
+
+/** Names for an error: all of a few, of many those nearest to `word`. */
+export function listedNames(word: string, names: readonly string[]): string {
+  if (names.length <= MOST_LISTED) return names.join(", ");
+  const start = word.toLowerCase().slice(0, MOST_LETTERS);
+  const ranked = names
+    .map((name) => ({ name, distance: editDistance(start, name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, MOST_LISTED);
+  return `${ranked.map(({ name }) => name).join(", ")} and ${names.length - MOST_LISTED} others`;
+}
+
 /** The candidate nearest to `word`, or undefined when none is near enough to be a likely typing mistake. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const mostEdits = Math.max(2, Math.floor(word.length / 3));
@@ -84,17 +100,18 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 
 /**
  * Checks that an options object has no unknown keys.
+ * @param fix what to do about a key that none is near to. @default to remove it
  * @throws OptionError naming the nearest known option.
  */
-export function checkOptions(where: string, options: object, known: readonly string[]): void {
+export function checkOptions(where: string, options: object, known: readonly string[], fix?: string): void {
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
     const near = nearest(key, known);
     throw new OptionError({
       where,
-      expected: `one of the options ${known.join(", ")}`,
+      expected: `one of the options ${listedNames(key, known)}`,
       received: `"${key}"`,
-      fix: near ? `did you mean "${near}"?` : `remove "${key}"`,
+      fix: near ? `did you mean "${near}"?` : (fix ?? `remove "${key}"`),
     });
   }
 }

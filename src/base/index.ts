@@ -32,6 +32,7 @@ export {
   type ErrorParts,
   GraphError,
   KindlingError,
+  listedNames,
   nearest,
   OptionError,
   RuntimeError,

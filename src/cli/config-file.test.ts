@@ -33,6 +33,7 @@ timeout: 1.5          # seconds
 allowed-hosts: [box.lan, .example.org]
 cors-origin: https://app.example.org
 keys: /etc/kindling/keys.json
+adapter: [sql=adapters/sql, "sotu:haiku=adapters/haiku"]
 log: json
 metrics-open: true
 mmap: false
@@ -46,6 +47,10 @@ cache-dtype: f16
     allowedHosts: ["box.lan", ".example.org"],
     corsOrigin: ["https://app.example.org"],
     keys: "/etc/kindling/keys.json",
+    adapter: [
+      { name: "sql", folder: "adapters/sql" },
+      { name: "sotu:haiku", folder: "adapters/haiku" },
+    ],
     log: "json",
     metricsOpen: true,
     mmap: false,
@@ -70,13 +75,15 @@ test("an empty file sets nothing; true is --log alone", async () => {
 });
 
 test.each<[string, RegExp]>([
-  ["max-que: 1", /did you mean "max-queue"/],
+  ["max-que: 1", /one of the options max-queue, ([\w-]+, ){6}[\w-]+ and \d+ others; .*did you mean "max-queue"/],
+  ["colour: red", /received "colour"\. Fix: remove it, or look .* with kindling serve --help\.$/],
   ["maxQueue: 1", /did you mean "max-queue"/],
   ["config: other.yaml", /received "config"/],
   ["port: many", /port: expected another value: it is not a number; received "many"/],
   ["port: [1, 2]", /port: expected a text or a number; received \[1,2\]/],
   ["metrics-open: maybe", /metrics-open: expected true or false/],
   ["log: xml", /log: expected another value: Allowed choices are text, json/],
+  ["adapter: sql", /adapter: expected another value: it is not name=folder; received "sql"/],
   ["allowed-hosts: {a: b}", /allowed-hosts: expected a text or a list of texts/],
   ["models: [a, 1]", /models: expected a text or a list of texts/],
   ["- port", /expected a field for each option, as port: 9000; received a list/],

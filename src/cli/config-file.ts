@@ -4,6 +4,7 @@ import { parse, YAMLError } from "yaml";
 import { checkOptions, DataError, isObject, OptionError } from "../base/index.ts";
 import { isSystemError, systemError } from "../files/index.ts";
 import { collect } from "./parse-values.ts";
+import { namedAdapter } from "./serve-adapters.ts";
 
 /** What a file of options says beside them. */
 export interface ConfigFile {
@@ -20,7 +21,8 @@ export interface ConfigFile {
 export async function applyConfig(command: Command, path: string): Promise<ConfigFile> {
   const json = await readConfig(path);
   const options = new Map(command.options.filter(({ long }) => long !== "--config").map((o) => [fieldOf(o), o]));
-  checkOptions(path, json, [...options.keys(), "models"]);
+  const help = `remove it, or look for what it is called with kindling ${command.name()} --help`;
+  checkOptions(path, json, [...options.keys(), "models"], help);
   const { models, ...fields } = json;
   const names = models === undefined ? undefined : [models].flat();
   if (names && !names.every((name) => typeof name === "string"))
@@ -60,6 +62,9 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
   }
 }
 
+/** What reads options that may be repeated: in a file they are lists. */
+const repeatable: readonly unknown[] = [collect, namedAdapter];
+
 /** A value as the option would have read it. */
 function optionValue(option: Option, value: unknown, refusal: (expected: string) => OptionError): unknown {
   if (option.isBoolean() || option.negate) {
@@ -67,15 +72,14 @@ function optionValue(option: Option, value: unknown, refusal: (expected: string)
     return value;
   }
   if (option.optional && typeof value === "boolean") return value ? option.presetArg : undefined;
-  const isList = option.parseArg === (collect as unknown);
+  const isList = repeatable.includes(option.parseArg);
   const values: unknown[] = isList && Array.isArray(value) ? value : [value];
   if (!values.every((entry) => typeof entry === "string" || typeof entry === "number"))
     throw refusal(isList ? "a text or a list of texts" : "a text or a number");
-  if (isList) return values.map(String);
   const { parseArg } = option;
   if (!parseArg) return String(value);
   try {
-    return parseArg(String(value), undefined);
+    return values.map(String).reduce<unknown>((before, text) => parseArg(text, before), undefined);
   } catch (cause) {
     if (cause instanceof InvalidArgumentError) throw refusal(`another value: ${cause.message.replace(/\.$/, "")}`);
     throw cause;

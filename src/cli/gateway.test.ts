@@ -63,6 +63,27 @@ test("it serves, and usage is there after Ctrl-C", async () => {
   expect(output + log + table + json).not.toContain("hidden");
 });
 
+test("with --log json each line is an object", async () => {
+  const child = start(["gateway.yaml", "--port", "0", "--log", "json"]);
+  let output = "";
+  const url = await new Promise<string>((resolve) => {
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (data: Buffer) => {
+        output += data;
+        const [, address] = /is at (\S+)\/v1, with m"/.exec(output) ?? [];
+        if (address) resolve(address);
+      });
+  });
+  await fetch(`${url}/health`);
+  child.kill("SIGINT");
+  expect(await once(child, "close")).toEqual([0, null]);
+  const lines = output.trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { level: "info", message: `the gateway is at ${url}/v1, with m` },
+    { level: "info", message: "GET /health 200", time: expect.any(String) },
+  ]);
+});
+
 test("check shows what a configuration serves, and what is wrong with one", async () => {
   expect(await run("check", "gateway.yaml")).toMatchObject({
     code: 0,

@@ -2,16 +2,17 @@ import type { Command } from "commander";
 import { openStore, readGatewayConfig, serveGateway, type UsageQuery, type UsageTotal } from "../gateway/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
+import { serverOutput } from "./json-output.ts";
 import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
+import { logOption } from "./serve-operations.ts";
 
 const CONFIG = "a YAML file of upstreams, see docs/gateway.md";
 
 interface GatewayFlags {
   port?: number;
   host?: string;
-  log?: boolean;
-  logFormat?: "text" | "json";
+  log?: "text" | "json";
 }
 
 /** Declares `kindling gateway`. */
@@ -22,8 +23,7 @@ export function addGateway(program: Command): void {
     .description("Serve one OpenAI-compatible endpoint over several upstreams: routing, retries, caches, budgets.")
     .option("--port <n>", "port; 0 takes a free one (default: the configuration's)", integer)
     .option("--host <address>", "address to listen on (default: the configuration's)")
-    .option("--log", "write a line for each request to standard error")
-    .addOption(choice("--log-format <format>", "words for people, or JSON for programs", ["text", "json"]))
+    .addOption(logOption())
     .addHelpText(
       "after",
       "\nExamples:\n  kindling gateway gateway.yaml\n  kindling gateway check gateway.yaml\n  kindling gateway usage gateway.yaml --by model --since 2026-11-01",
@@ -50,19 +50,21 @@ export function addGateway(program: Command): void {
 }
 
 /** `kindling gateway`: serves until Ctrl-C. */
-async function gatewayCommand(path: string, { log = false, port, host, logFormat }: GatewayFlags): Promise<void> {
+async function gatewayCommand(path: string, { log, port, host }: GatewayFlags): Promise<void> {
+  const output = serverOutput(log);
   const config = await readGatewayConfig(path);
   const server = await serveGateway(config, {
     ...(port !== undefined && { port }),
     ...(host !== undefined && { host }),
-    ...(logFormat && { logFormat }),
-    ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
+    ...(log && { log: output.log, logFormat: log }),
+    onReload: (message, isRead) => output.say(isRead ? "info" : "warn", message),
   });
   let cancelSignal: AbortSignal | undefined;
   const interrupted = new Promise<void>((resolve) => {
     cancelSignal = abortOnInterrupt(resolve).cancelSignal; // before it is said that Ctrl-C ends
   });
-  process.stdout.write(`\nthe gateway is at ${server.url}/v1, with ${server.models.join(", ")}\n  Ctrl-C ends.\n`);
+  const serving = `the gateway is at ${server.url}/v1, with ${server.models.join(", ")}`;
+  output.say("info", serving, `\n${serving}\n  Ctrl-C ends.`);
   await interrupted;
   cancelSignal?.addEventListener("abort", () => void server.close({ now: true }));
   await server.close();

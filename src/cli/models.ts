@@ -3,7 +3,7 @@ import { basename, dirname, join, sep } from "node:path";
 import { DataError, nearest } from "../base/index.ts";
 import { exists, readJson } from "../files/index.ts";
 import { Generator, type GeneratorOptions, ImageEmbedder } from "../generate/index.ts";
-import { isRemoteName, pull } from "../hub/index.ts";
+import { isRemoteName, pull, repositoryOf } from "../hub/index.ts";
 import { type CausalLM, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { applyAdapter, readAdapter } from "../peft/index.ts";
 import { ImageProcessor } from "../processors/index.ts";
@@ -97,8 +97,10 @@ export async function openModel(name: string, runsFolder = "runs", options: Open
   return { id: idOf(path), ...(await openModelAt(path, { ...options, assistant })) };
 }
 
-/** The name of a model by its folder or file: a run's, or the file's without its ending. */
+/** The name of a model by its folder or file: a repository's, a run's, or the file's without its ending. */
 export function idOf(path: string): string {
+  const repository = repositoryOf(path);
+  if (repository !== undefined) return repository;
   const parent = /^(model|checkpoint)(\.old)?$/.test(basename(path)) ? dirname(path) : path;
   return basename(parent, ".gguf");
 }

@@ -15,6 +15,7 @@ import { doctorCommand } from "./doctor.ts";
 import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
+import { serverOutput } from "./json-output.ts";
 import { addKeys } from "./keys.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
@@ -31,8 +32,8 @@ import {
   withModel,
   withSampling,
 } from "./sampling.ts";
-import { adaptersOf, batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
-import { type CommandModel, commandModel } from "./serve-models.ts";
+import { batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
+import { commandModels } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -143,12 +144,11 @@ function addWriting(program: Command): void {
       const names = typedNames.length > 0 ? typedNames : (file?.models ?? []);
       if (names.length === 0) command.error("error: missing required argument 'models'");
       const o = command.opts<ServingFlags & ModelFlags>();
+      const output = serverOutput(o.log);
       await useDevice(o);
-      const { adapter: _, ...flags } = o; // of one model, by its name
-      const options = { ...openOptionsOf(flags), ...batchingOf(o), ...adaptersOf(o, names) };
-      const models: CommandModel[] = [];
-      for (const name of names) models.push(await commandModel(name, o.runs, options)); // one may be pulled
-      await serveCommand(models, servingOf(o));
+      const { adapter: _, ...flags } = o; // of models by their names
+      const options = { ...openOptionsOf(flags), ...batchingOf(o) };
+      await serveCommand(await commandModels(names, o.runs, options, o), servingOf(o, output), output);
     });
 }
 

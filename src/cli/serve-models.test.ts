@@ -12,10 +12,10 @@ import {
   TextClassificationPipeline,
 } from "../pipelines/index.ts";
 import type { KindModels } from "../serve/index.ts";
-import { commandModel } from "./serve-models.ts";
+import { commandModels } from "./serve-models.ts";
 
 const models = fileURLToPath(new URL("../../golden/pipelines/models/", import.meta.url));
-const open = (argument: string) => commandModel(argument, "runs", {});
+const open = async (argument: string) => (await commandModels([argument], "runs", {}))[0];
 
 test.each([
   ["gpt2", "text-generation", "gpt2", "/v1/chat/completions"],
@@ -82,6 +82,11 @@ test.each([{ architectures: ["BertForMaskedLM"] }, { architectures: ["GPT2LMHead
     );
   },
 );
+
+test("what was pulled is called as its repository", async () => {
+  const path = await folderOf(join("models--me--tiny", "snapshots", "0123abc"), { architectures: ["BertModel"] });
+  expect((await open(path)).entry.id).toBe("me/tiny");
+});
 
 test("a name may stand in front, unless the whole is a folder's name", async () => {
   const path = await folderOf("a=b", { architectures: ["BertModel"] });

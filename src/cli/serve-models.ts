@@ -7,6 +7,7 @@ import { inspectModel } from "../models/index.ts";
 import { CrossEncoder, pipeline, SentenceEncoder } from "../pipelines/index.ts";
 import type { KindModels, ModelEntry, ModelKind, ServedModel } from "../serve/index.ts";
 import { findModel, idOf, type OpenOptions, openModelAt, takesImages } from "./models.ts";
+import { type AdaptableModel, type AdapterFlags, adaptersOf } from "./serve-adapters.ts";
 
 /** A model to serve, and a first request to it. */
 export interface CommandModel {
@@ -29,16 +30,44 @@ export function openedModel(model: ServedModel): CommandModel {
   };
 }
 
+/** A model whose files are there. */
+interface LocatedModel extends AdaptableModel {
+  kind: ModelKind;
+  family?: string;
+}
+
 /**
- * A model named on the command line, as "name" or "id=name".
+ * Models named on the command line, each as "name" or "id=name".
  * @param options of loading; those of generators concern models that write
- * @throws DataError for what is no model, or one of a kind that is not served
+ * @param adapters of models that write
+ * @throws DataError for what is no model, or one of a kind that is not served; OptionError for an adapter whose model
+ *   is not known
  */
-export async function commandModel(argument: string, runs: string, options: OpenOptions): Promise<CommandModel> {
+export async function commandModels(
+  names: readonly string[],
+  runs: string,
+  options: OpenOptions,
+  adapters: AdapterFlags = {},
+): Promise<CommandModel[]> {
+  const located: LocatedModel[] = [];
+  for (const name of names) located.push(await locate(name, runs)); // one may be pulled
+  const writers = located.filter(({ kind }) => kind === "text-generation");
+  const adaptersById = await adaptersOf(adapters, writers);
+  return Promise.all(located.map((model) => commandModel(model, runs, { ...options, ...adaptersById.get(model.id) })));
+}
+
+async function locate(argument: string, runs: string): Promise<LocatedModel> {
   const { id, name } = await splitAlias(argument);
   const path = await findModel(name, runs);
-  const { kind, family } = await kindOf(path);
-  const shared = { id: id ?? idOf(path), bytes: await weightBytes(path), family };
+  return { id: id ?? idOf(path), name, path, ...(await kindOf(path)) };
+}
+
+async function commandModel(
+  { id, path, kind, family }: LocatedModel,
+  runs: string,
+  options: OpenOptions,
+): Promise<CommandModel> {
+  const shared = { id, bytes: await weightBytes(path), family };
   const { mmap } = options;
   if (kind === "text-generation") {
     let opened: KindModels[typeof kind] | undefined;

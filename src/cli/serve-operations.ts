@@ -1,6 +1,7 @@
 /** Options of `kindling serve` for a server that many may reach: keys, logs, TLS, connections, its end. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { ServeOptions } from "../serve/index.ts";
+import type { ServerOutput } from "./json-output.ts";
 import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
 
@@ -18,17 +19,20 @@ const secondsAbove = (least: "above 0" | "of at least 0") => (text: string) => {
 /** A time that some work takes. */
 export const milliseconds = secondsAbove("above 0");
 
+/** Whether requests are logged, and how. */
+export const logOption = () =>
+  choice(
+    "--log [format]",
+    "write a line for each request to standard error; with json all lines are objects (default: text)",
+    ["text", "json"],
+  ).preset("text");
+
 export function withOperations(command: Command): Command {
   return command
     .option("--keys <file>", "API keys that may use the server, made by kindling keys; read again when it changes")
     .addOption(new Option("--api-key <key>", "one key that may use the server").env("KINDLING_API_KEY"))
     .option("--metrics-open", "let anybody read /metrics, though there are keys")
-    .addOption(
-      choice("--log [format]", "write a line for each request to standard error (default: text)", [
-        "text",
-        "json",
-      ]).preset("text"),
-    )
+    .addOption(logOption())
     .option("--log-prompts", "add prompts and answers, which are private, to lines of --log json")
     .option("--audit <file>", "append a line of JSON for keys, refusals, reloads, models, start and stop")
     .option("--tls-cert <file>", "serve HTTPS with this certificate (PEM); SIGHUP reads it again")
@@ -66,11 +70,12 @@ export interface OperationFlags {
   keepAliveTimeout?: number;
 }
 
-export const operationsOf = ({ log, ...flags }: OperationFlags): ServeOptions => ({
+export const operationsOf = ({ log, ...flags }: OperationFlags, output: ServerOutput): ServeOptions => ({
   keysFile: flags.keys,
   apiKey: flags.apiKey,
   isMetricsOpen: flags.metricsOpen,
-  ...(log && { log: (line: string) => process.stderr.write(`${line}\n`), logFormat: log }),
+  ...(log && { log: output.log, logFormat: log }),
+  onReload: (message: string, isRead: boolean) => output.say(isRead ? "info" : "warn", message),
   logPrompts: flags.logPrompts,
   auditFile: flags.audit,
   tlsCert: flags.tlsCert,

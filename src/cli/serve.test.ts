@@ -1,7 +1,7 @@
 /** `kindling serve` as a program: its signals, its exit codes. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,7 +22,7 @@ afterEach(async () => {
 
 /** What the program has written so far, to wait for. */
 class Output {
-  private text = "";
+  text = "";
   private waiting: (() => void)[] = [];
 
   add(data: string): void {
@@ -42,15 +42,27 @@ class Output {
 
 /** Serves, and waits until it says where. */
 async function start(...options: string[]) {
-  const running = spawn(process.execPath, [program, "serve", model, "--port", "0", ...options], { cwd: folder });
+  const { running, output, ended } = run(model, "--port", "0", ...options);
+  const [, url] = await output.match(/ at (https?:[\w.:/]+)/);
+  return { running, output, ended, url };
+}
+
+function run(...options: string[]) {
+  const running = spawn(process.execPath, [program, "serve", ...options], { cwd: folder });
   child = running;
   const output = new Output();
   for (const stream of [running.stdout, running.stderr])
     stream.setEncoding("utf8").on("data", (text) => output.add(text));
   const ended = once(running, "close") as Promise<[code: number | null, signal: string | null]>;
-  const [, url] = await output.match(/ at (https?:\S+)/);
-  return { running, output, ended, url };
+  return { running, output, ended };
 }
+
+/** The objects of a log; throws for any other line. */
+const objectsOf = ({ text }: Output) =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { time: string; level: string; message: string; path?: string });
 
 /** A stream that goes on for as long as the model has room. */
 async function stream(url: string, headers: Record<string, string> = {}) {
@@ -78,6 +90,46 @@ test("SIGHUP reads keys again and ends nothing; SIGTERM ends it with 0, when wha
   expect(await text).toMatch(/"finish_reason":"length"[\s\S]*\[DONE\]/);
   expect(await ended).toEqual([0, null]);
   expect(await readFile(join(folder, "audit.jsonl"), "utf8")).toMatch(/"server_started"[\s\S]*"server_stopped"\}\n$/);
+});
+
+test("with --log json each line is an object, and says when, how grave and what", async () => {
+  const keys = join(folder, "keys.json");
+  const key = await addKey(keys, "app");
+  await chmod(keys, 0o644); // which is warned of
+  const { running, output, ended, url } = await start("--keys", keys, "--log", "json");
+  const headers = { "x-api-key": key };
+  const [, second] = await Promise.all([
+    stream(url, headers).then(({ text }) => text),
+    (await stream(url, headers)).text,
+  ]);
+  expect(second).toContain("[DONE]");
+  await writeFile(keys, "{}");
+  running.kill("SIGHUP");
+  await output.match(/not read again/);
+  running.kill("SIGTERM");
+  expect(await ended).toEqual([0, null]);
+  const lines = objectsOf(output);
+  for (const line of lines) {
+    expect(line.time).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    expect([line.level, line.message]).toEqual([expect.stringMatching(/^(info|warn|error)$/), expect.any(String)]);
+  }
+  const said = lines.filter(({ path }) => path === undefined).map(({ level, message }) => `${level} ${message}`);
+  // the file is read again when it changes, and when it is told
+  expect([...new Set(said)]).toEqual([
+    expect.stringMatching(/^warn .*keys\.json:\n- others may read the hashes/),
+    `info serving gpt2 at ${url}`,
+    expect.stringMatching(/^warn not read again, what was there before stays: /),
+  ]);
+  expect(lines.filter(({ path }) => path !== undefined).map(({ message }) => message)).toEqual([
+    "POST /v1/completions 200",
+    "POST /v1/completions 200",
+  ]);
+});
+
+test("so is the line of one that cannot start", async () => {
+  const { output, ended } = run(join(folder, "none.gguf"), "--log", "json");
+  expect(await ended).toEqual([1, null]);
+  expect(objectsOf(output)).toMatchObject([{ level: "error", message: expect.stringMatching(/^error: .*none\.gguf/) }]);
 });
 
 test("its options may be in a file; without anything to read again SIGHUP ends it", async () => {

@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { OptionError } from "../base/index.ts";
 import { type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
-import type { NamedAdapter, OpenOptions } from "./models.ts";
+import type { ServerOutput } from "./json-output.ts";
 import { collect, integer, number } from "./parse-values.ts";
+import { type AdapterFlags, namedAdapter } from "./serve-adapters.ts";
 import type { CommandModel } from "./serve-models.ts";
 import {
   LONGEST_SECONDS,
@@ -25,12 +25,6 @@ function gibibytes(text: string): number {
   const size = number(text);
   if (!(size > 0)) throw new InvalidArgumentError("it is not a number of GiB above 0.");
   return Math.ceil(size * 2 ** 30);
-}
-
-function namedAdapter(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
-  const at = text.indexOf("=");
-  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError("it is not name=folder.");
-  return [...before, { name: text.slice(0, at), folder: text.slice(at + 1) }];
 }
 
 /** Options of a server that many may reach. */
@@ -80,12 +74,13 @@ export function withServing(command: Command): Command {
     )
     .option(
       "--adapter <name=folder>",
-      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name (repeatable)",
+      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name; of several models " +
+        "model:name=folder says whose it is (repeatable)",
       namedAdapter,
     )
     .option(
       "--max-adapters <n>",
-      "adapters that are used at the same time (default: those of --adapter, or 4)",
+      "adapters of a model that are used at the same time (default: those of --adapter, or 4)",
       integer,
     )
     .option("--adapter-folder <folder>", "let clients load adapters below this folder, by vLLM's API (default: none)");
@@ -101,27 +96,8 @@ export const batchingOf = ({ maxSequences, cacheTokens, prefixTokens = PREFIX_TO
   prefixTokens,
 });
 
-const MAX_ADAPTERS = 4;
-
-/**
- * Of the adapters of the one model that is served.
- * @throws OptionError with several: which one they change is not said
- */
-export function adaptersOf(
-  { adapter: adapters, maxAdapters, adapterFolder }: ServingFlags,
-  models: readonly string[],
-): Pick<OpenOptions, "adapters" | "maxAdapters"> {
-  if (!adapters && maxAdapters === undefined && adapterFolder === undefined) return {};
-  if (models.length === 1) return { adapters, maxAdapters: maxAdapters ?? adapters?.length ?? MAX_ADAPTERS };
-  const fix = "serve the model with adapters by a server of its own";
-  throw new OptionError({ where: "serve", expected: "one model with adapters", received: models.join(", "), fix });
-}
-
 /** What `withServing` has read. */
-export interface ServingFlags extends OperationFlags {
-  adapter?: NamedAdapter[];
-  maxAdapters?: number;
-  adapterFolder?: string;
+export interface ServingFlags extends OperationFlags, AdapterFlags {
   maxSequences?: number;
   cacheTokens?: number;
   prefixTokens?: number;
@@ -140,25 +116,26 @@ export interface ServingFlags extends OperationFlags {
   keepAlive?: number;
 }
 
-export function servingOf({
-  port,
-  host,
-  allowedHosts,
-  corsOrigin,
-  imageHosts,
-  imagePrivateHosts,
-  maxImages,
-  maxQueue,
-  queueTimeout,
-  timeout,
-  data,
-  memory,
-  keepAlive,
-  adapterFolder,
-  ...operations
-}: ServingFlags): ServeOptions {
+export function servingOf(flags: ServingFlags, output: ServerOutput): ServeOptions {
+  const {
+    port,
+    host,
+    allowedHosts,
+    corsOrigin,
+    imageHosts,
+    imagePrivateHosts,
+    maxImages,
+    maxQueue,
+    queueTimeout,
+    timeout,
+    data,
+    memory,
+    keepAlive,
+    adapterFolder,
+    ...operations
+  } = flags;
   return {
-    ...operationsOf(operations),
+    ...operationsOf(operations, output),
     port,
     host,
     allowedHosts,
@@ -183,7 +160,11 @@ const SILENT_MS = 300;
  * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
  * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
  */
-export async function serveCommand(models: readonly CommandModel[], options: ServeOptions): Promise<void> {
+export async function serveCommand(
+  models: readonly CommandModel[],
+  options: ServeOptions,
+  output: ServerOutput,
+): Promise<void> {
   const server = await serve(
     models.map(({ entry }) => entry),
     options,
@@ -199,15 +180,16 @@ export async function serveCommand(models: readonly CommandModel[], options: Ser
   });
   const isOpen = options.keysFile === undefined && options.apiKey === undefined;
   if (isOpen && !["127.0.0.1", "localhost", "::1"].includes(options.host ?? "127.0.0.1"))
-    process.stderr.write("anybody who reaches this address may use the server: --keys and --api-key ask for a key\n");
-  process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
+    output.say("warn", "anybody who reaches this address may use the server: --keys and --api-key ask for a key");
+  const serving = `serving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}`;
   const page = models.some(({ entry }) => entry.kind === "text-generation")
     ? "open the page in a browser, or:"
     : "try:";
-  process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models, !isOpen)}\n  Ctrl-C ends.\n`);
+  const example = exampleRequest(server.url, models, !isOpen);
+  output.say("info", serving, `\n${serving}\n  ${page}\n  ${example}\n  Ctrl-C ends.`);
   await interrupted;
   const timer = setTimeout(
-    () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
+    () => output.say("warn", "waiting for requests under way; a second Ctrl-C ends them"),
     SILENT_MS,
   );
   await server.close();

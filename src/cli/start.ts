@@ -7,6 +7,7 @@ import { DataError, OptionError } from "../base/index.ts";
 import { commandLine } from "../files/index.ts";
 import type { ServeOptions } from "../serve/index.ts";
 import { findCheckpoint, finishedModel, type RunConfig } from "../train/index.ts";
+import { serverOutput } from "./json-output.ts";
 import { openModel } from "./models.ts";
 import { serveCommand } from "./serve.ts";
 import { openedModel } from "./serve-models.ts";
@@ -123,6 +124,6 @@ export async function startCommand(
   }
   const model = await openModel(profileName, runs);
   await printSamples(model, profile.prompts, 120);
-  if (isServing) await serveCommand([openedModel(model)], server);
+  if (isServing) await serveCommand([openedModel(model)], server, serverOutput(undefined));
   else model.generator.dispose();
 }

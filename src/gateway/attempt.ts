@@ -1,7 +1,7 @@
 /** One request to one upstream, up to the first bytes of its answer. */
 import type { HttpAnswer } from "../http/index.ts";
 import { type EventBlock, EventBlocks } from "./event-blocks.ts";
-import { refusalFailure, retryAfterMs, UpstreamFailure, unwell } from "./failure.ts";
+import { modelUnwell, refusalFailure, retryAfterMs, UpstreamFailure, upstreamUnwell } from "./failure.ts";
 import { redacted } from "./secret.ts";
 import type { Upstream } from "./upstream.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -45,7 +45,7 @@ export async function attempt(
   let isRead = false;
   try {
     watchdog.expect(settings.timeoutMs, () =>
-      unwell("upstream_timeout", `${name} sent no answer in ${settings.timeoutMs} ms.`, 504),
+      modelUnwell("upstream_timeout", `${name} sent no answer in ${settings.timeoutMs} ms.`, 504),
     );
     const answer = await upstream.send({
       path: call.path,
@@ -100,8 +100,8 @@ async function refusal(reading: Reading): Promise<UpstreamFailure> {
 }
 
 const stalled = ({ name, settings }: Upstream) =>
-  unwell("upstream_stalled", `${name} sent nothing for ${settings.idleTimeoutMs} ms.`, 504);
-const invalid = (name: string, what: string) => unwell("upstream_invalid_answer", `${name} sent ${what}.`);
+  modelUnwell("upstream_stalled", `${name} sent nothing for ${settings.idleTimeoutMs} ms.`, 504);
+const invalid = (name: string, what: string) => modelUnwell("upstream_invalid_answer", `${name} sent ${what}.`);
 
 interface Reading {
   upstream: Upstream;
@@ -207,7 +207,7 @@ async function withFirst(
     if (data === undefined) continue;
     if (!isErrorEvent(data)) return prepended(first, blocks);
     await blocks.return();
-    throw unwell("upstream_error", `${name} sent an error in place of its answer.`);
+    throw modelUnwell("upstream_error", `${name} sent an error in place of its answer.`);
   }
 }
 
@@ -236,9 +236,11 @@ function failureOf(name: string, error: unknown, watchdog: Watchdog, client: Abo
   if (error instanceof UpstreamFailure) return error;
   const { reason } = watchdog.signal;
   if (reason instanceof UpstreamFailure) return reason;
-  const { code = "" } = error as NodeJS.ErrnoException;
+  const { code = "", message = "" } = error as NodeJS.ErrnoException;
   if (error instanceof RangeError) return invalid(name, error.message);
-  return code === "ECONNRESET" || code === "ERR_STREAM_PREMATURE_CLOSE"
-    ? unwell("upstream_cut", `${name} ended the connection before its answer.`)
-    : unwell("upstream_unreachable", `${name} cannot be reached${code && ` (${code})`}.`, 503);
+  // what a server that ends a handshake of TLS gives has the code of a cut connection
+  const isConnected = !message.includes("before secure TLS connection");
+  return (code === "ECONNRESET" && isConnected) || code === "ERR_STREAM_PREMATURE_CLOSE"
+    ? modelUnwell("upstream_cut", `${name} ended the connection before its answer.`)
+    : upstreamUnwell("upstream_unreachable", `${name} cannot be reached${code && ` (${code})`}.`, 503);
 }

@@ -11,8 +11,9 @@ export interface BreakerOptions {
 export type BreakerState = "closed" | "open" | "half-open";
 
 /**
- * Keeps requests away from an upstream that fails again and again. Whoever sends one asks `enter` first, and says
- * afterwards how it went: `succeed`, `fail`, or `leave` where that is not known, as when the client went away.
+ * Keeps requests away from what fails again and again: an upstream, or one of its models. Whoever sends one asks
+ * `enter` first, and says afterwards how it went: `succeed`, `fail`, or `leave` where that is not known, as when the
+ * client went away.
  */
 export class CircuitBreaker {
   private readonly options: BreakerOptions;
@@ -27,6 +28,11 @@ export class CircuitBreaker {
   get state(): BreakerState {
     if (this.openUntil === undefined) return "closed";
     return this.options.now() < this.openUntil ? "open" : "half-open";
+  }
+
+  /** When it lets something pass again, by the clock of the options; 0 where it does now. */
+  get opensAt(): number {
+    return this.state === "open" ? (this.openUntil as number) : 0;
   }
 
   /** Whether `enter` would let a request pass. */

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { isObject, nearest, OptionError } from "../base/index.ts";
+import { isObject, listedNames, nearest, OptionError } from "../base/index.ts";
 
 /** The schema of the object that an unknown field is in. */
 function knownFields(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
@@ -52,9 +52,24 @@ export function checkSchema<S extends z.ZodType>(where: string, schema: S, value
     const near = nearest(field, fields);
     throw new OptionError({
       where: at,
-      expected: fields.length > 0 ? `one of the fields ${fields.join(", ")}` : "no such field",
+      expected: fields.length > 0 ? `one of the fields ${listedNames(field, fields)}` : "no such field",
       received: `"${field}"`,
-      fix: near ? `did you mean "${near}"?` : `remove "${field}"`,
+      fix: near ? `did you mean "${near}"?` : `remove "${field}"; docs/gateway.md lists the fields`,
+    });
+  }
+  const received = issue.path.reduce<unknown>(
+    (inner, part) => (isObject(inner) || Array.isArray(inner) ? (inner as never)[part] : undefined),
+    value,
+  );
+  const fix = "correct the field; docs/gateway.md describes it";
+  if (issue.code === "invalid_value" && typeof received === "string") {
+    const values = issue.values.map(String);
+    const near = nearest(received, values);
+    throw new OptionError({
+      where: at,
+      expected: `one of ${listedNames(received, values)}`,
+      received: "another text",
+      fix: near ? `did you mean "${near}"?` : fix,
     });
   }
   throw new OptionError({
@@ -63,13 +78,8 @@ export function checkSchema<S extends z.ZodType>(where: string, schema: S, value
       .replace(/^Invalid (input|option): /, "")
       .replace(/^expected /, "")
       .replace(/, received .*$/, ""),
-    received: kindOf(
-      issue.path.reduce<unknown>(
-        (inner, part) => (isObject(inner) || Array.isArray(inner) ? (inner as never)[part] : undefined),
-        value,
-      ),
-    ),
-    fix: "correct the field; docs/gateway.md describes it",
+    received: kindOf(received),
+    fix,
   });
 }
 

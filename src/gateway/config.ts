@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
-import { DataError, nearest, OptionError } from "../base/index.ts";
+import { DataError, listedNames, nearest, OptionError } from "../base/index.ts";
 import { withReadErrors } from "../files/index.ts";
 import { checkSchema } from "./check-schema.ts";
 import { type Preset, presets, type UpstreamKind } from "./presets.ts";
@@ -133,7 +133,7 @@ function requireOneOf(where: string, name: string, names: readonly string[]): vo
   if (names.includes(name)) return;
   const near = nearest(name, names);
   const fix = near ? `did you mean "${near}"?` : "correct the name, or add what it names";
-  throw new OptionError({ where, expected: `one of ${names.join(", ")}`, received: JSON.stringify(name), fix });
+  throw new OptionError({ where, expected: `one of ${listedNames(name, names)}`, received: JSON.stringify(name), fix });
 }
 
 /**

@@ -11,6 +11,15 @@ export type Remedy =
   /** Nobody will: the request is wrong. */
   | "none";
 
+/** What a failure shows to be unwell. */
+export type Unwell =
+  /** All of the upstream, or the way to it: it cannot be reached, or refuses the key. */
+  | "upstream"
+  /** The model that was asked for. */
+  | "model"
+  /** Neither: the upstream answers. */
+  | "nothing";
+
 export interface FailureParts {
   /** What the client is told. */
   status: 400 | 404 | 413 | 422 | 429 | 502 | 503 | 504;
@@ -21,8 +30,8 @@ export interface FailureParts {
   remedy: Remedy;
   /** How long the upstream wants to be left alone, in milliseconds. */
   retryAfterMs?: number;
-  /** Whether the upstream is unwell, by which the breaker counts. */
-  isUnwell: boolean;
+  /** What is unwell, by whose breaker it counts. */
+  unwell: Unwell;
 }
 
 /** Why an upstream gave no answer. */
@@ -36,9 +45,13 @@ export class UpstreamFailure extends Error {
   }
 }
 
-/** The upstream, or the way to it, is unwell. */
-export const unwell = (code: string, message: string, status: 502 | 503 | 504 = 502): UpstreamFailure =>
-  new UpstreamFailure({ status, code, message, type: "upstream_error", remedy: "retry", isUnwell: true });
+/** The model of an upstream is unwell, which is asked again. */
+export const modelUnwell = (code: string, message: string, status: 502 | 503 | 504 = 502): UpstreamFailure =>
+  new UpstreamFailure({ status, code, message, type: "upstream_error", remedy: "retry", unwell: "model" });
+
+/** The upstream, or the way to it, is unwell; it is asked again. */
+export const upstreamUnwell = (code: string, message: string, status: 502 | 503 | 504 = 502): UpstreamFailure =>
+  new UpstreamFailure({ ...modelUnwell(code, message, status).parts, unwell: "upstream" });
 
 /** The time that a Retry-After header gives, a number of seconds or a date; also OpenAI's in milliseconds. */
 export function retryAfterMs(
@@ -73,7 +86,10 @@ interface Refusal {
 export function refusalFailure({ upstream, status, body, retryAfterMs }: Refusal): UpstreamFailure {
   const type = "upstream_error";
   if (status >= 300 && status < 400)
-    return unwell("upstream_redirect", `${upstream} answered with a redirect (${status}), which is not followed.`);
+    return upstreamUnwell(
+      "upstream_redirect",
+      `${upstream} answered with a redirect (${status}), which is not followed.`,
+    );
   const told = errorParts(body);
   const message = told.message ?? `${upstream} answered ${status}.`;
   const words = { ...told, message };
@@ -87,7 +103,7 @@ export function refusalFailure({ upstream, status, body, retryAfterMs }: Refusal
         message: `${upstream} refused the gateway's key or account (${status}).`,
         type,
         remedy: "elsewhere",
-        isUnwell: true,
+        unwell: "upstream",
       });
     case 404:
     case 405:
@@ -96,10 +112,10 @@ export function refusalFailure({ upstream, status, body, retryAfterMs }: Refusal
         status: 404,
         code: told.code ?? "model_not_found",
         remedy: "elsewhere",
-        isUnwell: false,
+        unwell: "nothing",
       });
     case 408:
-      return unwell("upstream_timeout", `${upstream} answered 408.`, 504);
+      return modelUnwell("upstream_timeout", `${upstream} answered 408.`, 504);
     case 429:
       return new UpstreamFailure({
         ...words,
@@ -108,7 +124,7 @@ export function refusalFailure({ upstream, status, body, retryAfterMs }: Refusal
         message: `${upstream}: ${message}`,
         remedy: "retry",
         ...(retryAfterMs !== undefined && { retryAfterMs }),
-        isUnwell: false,
+        unwell: "nothing",
       });
   }
   if (status < 500) {
@@ -120,10 +136,10 @@ export function refusalFailure({ upstream, status, body, retryAfterMs }: Refusal
       status: known,
       code,
       remedy: isTooLong ? "other-model" : "none",
-      isUnwell: false,
+      unwell: "nothing",
     });
   }
-  const failure = unwell(
+  const failure = modelUnwell(
     "upstream_error",
     `${upstream} answered ${status}.`,
     status === 503 || status === 504 ? status : 502,

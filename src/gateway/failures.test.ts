@@ -166,6 +166,19 @@ test("a request that is wrong is not tried again, and its error is the upstream'
   expect([bad.received.length, good.received.length]).toEqual([1, 0]);
 });
 
+test("a body that is not UTF-8 goes to nobody", async () => {
+  const { url, bad } = await gatewayOver((_, r) => sendJson(r, chatAnswer("x")));
+  for (const path of ["/chat/completions", "/embeddings", "/messages"]) {
+    const response = await fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new Uint8Array(Buffer.from('{"model": "m", "input": "é"}', "latin1")),
+    });
+    expect(await errorOf(response)).toMatchObject({ status: 400, code: "invalid_encoding" });
+  }
+  expect(bad.received).toEqual([]);
+});
+
 test("one upstream is asked again, with Retry-After", async () => {
   let count = 0;
   const { ask, bad } = await gatewayOver((_, r) =>

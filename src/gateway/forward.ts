@@ -1,18 +1,20 @@
 /** A call passed on: which upstreams are asked, in which order, and what is done when one fails. */
 import type { Clock } from "../http/index.ts";
 import { attempt, type Call, type UpstreamAnswer } from "./attempt.ts";
-import { UpstreamFailure, unwell } from "./failure.ts";
+import { modelUnwell, UpstreamFailure } from "./failure.ts";
 import { type Candidate, ordered, prefixOf } from "./routing.ts";
 import type { ConfigData } from "./schema.ts";
-import type { Upstream } from "./upstream.ts";
+import type { Upstream, UpstreamModel } from "./upstream.ts";
 import { Waiting } from "./waiting.ts";
 
-/** An upstream that asks to be left alone is asked again after this time: what one model wants holds for all of it. */
+/** A model whose upstream asks to be left alone is asked again after this time at the latest. */
 const LONGEST_REST_MS = 60_000;
 
 /** What happened to one attempt, for the numbers of the gateway. */
 export interface AttemptReport {
   upstream: string;
+  /** The upstream's name of the model. */
+  model: string;
   /** "success", or the code of the failure; "cancelled" where the client went. */
   outcome: string;
   /** To the beginning of the answer, or to the failure. */
@@ -50,8 +52,18 @@ export interface Forwarded {
 
 interface Route extends Candidate {
   upstream: Upstream;
-  /** The upstream's name of the model. */
-  model: string;
+  /** What was asked for, as the upstream has it. */
+  model: UpstreamModel;
+}
+
+const isPassable = ({ upstream, model }: Route) => upstream.breaker.isPassable && model.breaker.isPassable;
+
+/** Whether a request may be sent, by the breakers of both. */
+function enterBoth(upstream: Upstream, model: UpstreamModel): boolean {
+  if (!upstream.breaker.enter()) return false;
+  if (model.breaker.enter()) return true;
+  upstream.breaker.leave();
+  return false;
 }
 
 /** Passes calls on to upstreams. */
@@ -92,7 +104,7 @@ export class Forwarder {
     let last = this.unavailable(model, routes);
     let rounds = 0;
     for (let i = 0; i < attempts; i++) {
-      const left = routes.filter((one) => !excluded.has(one) && one.upstream.breaker.isPassable);
+      const left = routes.filter((one) => !excluded.has(one) && isPassable(one));
       let ready = left.filter((one) => !tried.has(one) && this.isRested(one));
       if (ready.length === 0) {
         if (left.length === 0 || !(await this.pause(left, rounds++, client))) break;
@@ -118,8 +130,11 @@ export class Forwarder {
   /** What is told when no upstream of a model may be asked, with the time until one may. */
   private unavailable(model: string, routes: readonly Route[]): UpstreamFailure {
     const message = `No upstream of '${model}' is well; they are asked again after a while.`;
-    const failure = unwell("upstream_unavailable", message, 503);
-    const rests = Math.min(...routes.map(({ upstream }) => upstream.restsUntil)) - this.options.clock.now();
+    const failure = modelUnwell("upstream_unavailable", message, 503);
+    const times = routes.map(({ upstream, model: { breaker, restsUntil } }) =>
+      Math.max(upstream.breaker.opensAt, breaker.opensAt, restsUntil),
+    );
+    const rests = Math.min(...times) - this.options.clock.now();
     return new UpstreamFailure({
       ...failure.parts,
       retryAfterMs: Number.isFinite(rests) ? Math.max(1000, rests) : 1000,
@@ -129,21 +144,19 @@ export class Forwarder {
   private routesOf(model: string, call: ModelCall): Route[] {
     const { upstreams, routing, random } = this.options;
     const routes = upstreams.flatMap((upstream): Route[] => {
-      const name = upstream.settings.models.get(model);
-      if (name === undefined) return [];
-      const { priority, weight } = upstream.settings;
-      const cost = call.costOf(upstream.name, name);
-      return [
-        { upstream, model: name, name: upstream.name, priority, weight, cost, latencyMs: upstream.latency.value },
-      ];
+      const { models, priority, weight } = upstream.settings;
+      const known = upstream.models.get(models.get(model) ?? "");
+      if (known === undefined) return [];
+      const cost = call.costOf(upstream.name, known.name);
+      return [{ upstream, model: known, name: upstream.name, priority, weight, cost, latencyMs: known.latency.value }];
     });
     const policy = routing.models[model]?.policy ?? routing.policy;
     const prefix = policy === "prefix" ? prefixOf(call.body, routing.prefixCharacters) : "";
     return ordered(routes, { policy, prefix, random });
   }
 
-  private isRested({ upstream }: Route): boolean {
-    return upstream.restsUntil <= this.options.clock.now();
+  private isRested({ model }: Route): boolean {
+    return model.restsUntil <= this.options.clock.now();
   }
 
   /** The first upstream that has room, or else the first, when it has. Its place is taken. */
@@ -159,46 +172,56 @@ export class Forwarder {
     const { upstream, model } = route;
     const { clock, onAttempt } = this.options;
     // another request may have taken the one try of a breaker while this one waited for room
-    if (!upstream.breaker.enter()) {
+    if (!enterBoth(upstream, model)) {
       upstream.slots?.give();
-      throw unwell("upstream_unavailable", `${upstream.name} is not well.`, 503);
+      throw modelUnwell("upstream_unavailable", `${model.name} at ${upstream.name} is not well.`, 503);
     }
     const start = clock.now();
     const report = (outcome: string) =>
-      onAttempt({ upstream: upstream.name, outcome, milliseconds: clock.now() - start });
+      onAttempt({ upstream: upstream.name, model: model.name, outcome, milliseconds: clock.now() - start });
     upstream.running++;
-    call.onSent(upstream.name, model);
+    call.onSent(upstream.name, model.name);
     let isReleased = false;
     const release = ({ isCut = false } = {}) => {
       if (isReleased) return;
       isReleased = true;
       upstream.running--;
       upstream.slots?.give();
-      if (isCut) upstream.breaker.fail();
+      if (isCut) model.breaker.fail();
     };
     try {
-      const answer = await attempt(upstream, model, call, client);
+      const answer = await attempt(upstream, model.name, call, client);
       upstream.breaker.succeed();
-      upstream.latency.add(clock.now() - start);
+      model.breaker.succeed();
+      model.latency.add(clock.now() - start);
       report("success");
-      return { answer, upstream: upstream.name, model, release };
+      return { answer, upstream: upstream.name, model: model.name, release };
     } catch (error) {
       release();
       report(error instanceof UpstreamFailure ? error.parts.code : "cancelled");
-      this.note(upstream, error);
+      this.note(route, error);
       throw error;
     }
   }
 
-  /** What a failure says of the upstream. */
-  private note(upstream: Upstream, error: unknown): void {
-    const { breaker } = upstream;
-    const parts = error instanceof UpstreamFailure ? error.parts : undefined;
-    if (parts === undefined) breaker.leave();
-    else if (parts.isUnwell) breaker.fail();
-    else breaker.succeed(); // it answers
-    if (parts?.retryAfterMs !== undefined)
-      upstream.restsUntil = this.options.clock.now() + Math.min(LONGEST_REST_MS, parts.retryAfterMs);
+  /** What a failure says of the upstream, and of its model. */
+  private note({ upstream, model }: Route, error: unknown): void {
+    if (!(error instanceof UpstreamFailure)) {
+      upstream.breaker.leave();
+      model.breaker.leave();
+      return;
+    }
+    const { unwell, retryAfterMs } = error.parts;
+    if (unwell === "upstream") {
+      upstream.breaker.fail();
+      model.breaker.leave(); // the request did not come to it
+    } else {
+      upstream.breaker.succeed(); // it was reached
+      if (unwell === "model") model.breaker.fail();
+      else model.breaker.succeed(); // it answers
+    }
+    if (retryAfterMs !== undefined)
+      model.restsUntil = this.options.clock.now() + Math.min(LONGEST_REST_MS, retryAfterMs);
   }
 
   /**
@@ -209,7 +232,7 @@ export class Forwarder {
     const { clock, retries, random } = this.options;
     const now = clock.now();
     const backoff = Math.min(retries.maxMs, retries.baseMs * 2 ** round) * (0.5 + random() / 2);
-    const rests = Math.min(...routes.map(({ upstream }) => upstream.restsUntil)) - now;
+    const rests = Math.min(...routes.map(({ model }) => model.restsUntil)) - now;
     if (rests > retries.maxMs) return false;
     await clock.sleepUntil(now + Math.max(backoff, rests), client);
     client.throwIfAborted();

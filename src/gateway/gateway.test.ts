@@ -195,8 +195,9 @@ test("models, health, metrics, and what is not there", async () => {
   const root = url.replace("/v1", "");
   expect(await (await fetch(`${root}/health`)).json()).toEqual({ status: "ok" });
   const metrics = await (await fetch(`${root}/metrics`)).text();
-  expect(metrics).toContain('kindling_gateway_attempts_total{upstream="a",outcome="success"} 1');
+  expect(metrics).toContain('kindling_gateway_attempts_total{upstream="a",upstream_model="n",outcome="success"} 1');
   expect(metrics).toContain('kindling_gateway_upstream_breaker{upstream="b"} 0');
+  expect(metrics).toContain('kindling_gateway_model_breaker{upstream="b",upstream_model="other"} 0');
   for (const path of ["/v1/files", "/v1/chat/completions/../files", "/v1/fine_tuning/jobs"])
     expect((await fetch(root + path, { method: "POST" })).status).toBe(404);
 });

@@ -1,9 +1,9 @@
 /** How much a new time counts against those before. */
 const SHARE = 0.3;
-/** After so long an upstream may be another: it is asked again to be measured. */
+/** After so long an upstream may do otherwise: it is asked again to be measured. */
 const STALE_MS = 60_000;
 
-/** The mean time to the first byte of an upstream, in which later times count more (EWMA). */
+/** The mean time to the first byte of a model at an upstream, in which later times count more (EWMA). */
 export class LatencyMean {
   private mean: number | undefined;
   private at = 0;

@@ -17,8 +17,12 @@ export class GatewayMetrics {
   private readonly tokens = this.counter("tokens", "Tokens by their kind.", ["model", "kind"]);
   private readonly cost = this.counter("cost", "Money, in the currency of the prices.", ["model", "currency"]);
   private readonly caches = this.counter("cache", "Looks into the caches.", ["result"]);
-  private readonly attempts = this.counter("attempts", "Requests to upstreams.", ["upstream", "outcome"]);
-  private readonly firstByte: Histogram<"upstream">;
+  private readonly attempts = this.counter("attempts", "Requests to upstreams.", [
+    "upstream",
+    "upstream_model",
+    "outcome",
+  ]);
+  private readonly firstByte: Histogram<"upstream" | "upstream_model">;
   private readonly whole: Histogram<"model">;
 
   constructor(upstreams: readonly Upstream[], waitingRows: () => number) {
@@ -26,7 +30,7 @@ export class GatewayMetrics {
     this.firstByte = new Histogram({
       name: "kindling_gateway_time_to_first_byte_seconds",
       help: "From a request to an upstream to the beginning of its answer.",
-      labelNames: ["upstream"],
+      labelNames: ["upstream", "upstream_model"],
       buckets: FIRST,
       registers,
     });
@@ -40,10 +44,21 @@ export class GatewayMetrics {
     this.gauge("upstream_running", "Requests under way.", upstreams, ({ running }) => running);
     this.gauge(
       "upstream_breaker",
-      "0 closed, 1 half-open, 2 open.",
+      "Of all of an upstream: 0 closed, 1 half-open, 2 open.",
       upstreams,
       ({ breaker }) => stateNumbers[breaker.state],
     );
+    new Gauge({
+      name: "kindling_gateway_model_breaker",
+      help: "Of one model of an upstream: 0 closed, 1 half-open, 2 open.",
+      labelNames: ["upstream", "upstream_model"],
+      registers,
+      collect() {
+        for (const { name, models } of upstreams)
+          for (const model of models.values())
+            this.set({ upstream: name, upstream_model: model.name }, stateNumbers[model.breaker.state]);
+      },
+    });
     new Gauge({
       name: "kindling_gateway_unsaved_rows",
       help: "Rows of usage that wait for the store.",
@@ -75,9 +90,10 @@ export class GatewayMetrics {
     });
   }
 
-  attempt({ upstream, outcome, milliseconds }: AttemptReport): void {
-    this.attempts.inc({ upstream, outcome });
-    if (outcome === "success") this.firstByte.observe({ upstream }, milliseconds / 1000);
+  attempt({ upstream, model, outcome, milliseconds }: AttemptReport): void {
+    const labels = { upstream, upstream_model: model };
+    this.attempts.inc({ ...labels, outcome });
+    if (outcome === "success") this.firstByte.observe(labels, milliseconds / 1000);
   }
 
   cached(result: "hit" | "semantic-hit" | "miss"): void {

@@ -19,6 +19,11 @@ const config = (input: object, environment = {}) => gatewayConfig(input as Confi
 describe("configuration", () => {
   test.each<[string, object, RegExp]>([
     ["an unknown field", { upstreams: [upstream], routng: {} }, /"routng".*did you mean "routing"/],
+    [
+      "a field like none",
+      { upstreams: [{ ...upstream, colour: 1 }] },
+      /and \d others; .*docs\/gateway\.md lists the fields/,
+    ],
     ["one inside", { upstreams: [{ ...upstream, wieght: 1 }] }, /upstreams\[0\].*"wieght".*did you mean "weight"/],
     [
       "one in a part with defaults",
@@ -31,7 +36,8 @@ describe("configuration", () => {
       /upstreams\[0\]\.weight: expected number; received a text/,
     ],
     ["no upstream", { upstreams: [] }, /upstreams/],
-    ["a preset", { upstreams: [{ ...upstream, preset: "opnai" }] }, /preset/],
+    ["a preset", { upstreams: [{ ...upstream, preset: "opnai" }] }, /preset: expected one of openai, .*"openai"\?/],
+    ["a policy", { upstreams: [upstream], routing: { policy: "hidden" } }, /one of weighted, price, latency, prefix;/],
     ["a name twice", { upstreams: [upstream, upstream] }, /a twice/],
     ["a secret that stands there", { upstreams: [{ ...upstream, apiKey: "sk-hidden" }] }, /a reference to a secret/],
     [

@@ -148,7 +148,7 @@ const streamFailed = () =>
     code: "upstream_error",
     message: "The upstream failed in the middle of its answer.",
     remedy: "none",
-    isUnwell: true,
+    unwell: "model",
   });
 
 function parsed(data: string): Record<string, unknown> | undefined {

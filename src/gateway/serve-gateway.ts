@@ -11,8 +11,8 @@ export interface ServeGatewayOptions extends GatewayOptions, LogOptions, Connect
   port?: number;
   /** Address to listen on. @default the configuration's */
   host?: string;
-  /** Gets a sentence when the file of keys was read again, or why it was not. @default standard error */
-  onReload?: (message: string) => void;
+  /** Gets a sentence when the file of keys was read again, or why not, and whether it was. @default standard error */
+  onReload?: (message: string, isRead: boolean) => void;
   /** How long requests under way may take to finish when the gateway closes, in milliseconds. @default 25000 */
   drainTimeoutMs?: number;
 }

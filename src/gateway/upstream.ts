@@ -15,22 +15,39 @@ interface UpstreamRequest {
   signal: AbortSignal;
 }
 
+/** How well an upstream does with one of its models. */
+export interface UpstreamModel {
+  /** The upstream's. */
+  name: string;
+  /** Counts what goes wrong with requests to the model, as far as the upstream was reached. */
+  breaker: CircuitBreaker;
+  latency: LatencyMean;
+  /** When the upstream wants to be asked for it again. */
+  restsUntil: number;
+}
+
 /** A server that requests are passed on to, and how well it does. It knows nothing but HTTP. */
 export class Upstream {
   readonly settings: UpstreamSettings;
+  /** Counts what goes wrong with all that is asked of it: it cannot be reached, or refuses the key. */
   readonly breaker: CircuitBreaker;
-  readonly latency: LatencyMean;
+  /** By the upstream's own names. */
+  readonly models: ReadonlyMap<string, UpstreamModel>;
   /** Undefined where there is no limit. */
   readonly slots: Slots | undefined;
-  /** When it wants to be asked again. */
-  restsUntil = 0;
   running = 0;
   private readonly connection: ReturnType<typeof httpTransport>;
 
   constructor(settings: UpstreamSettings, clock: Clock, breaker: ConfigData["breaker"]) {
     this.settings = settings;
-    this.breaker = new CircuitBreaker({ ...breaker, now: () => clock.now() });
-    this.latency = new LatencyMean(() => clock.now());
+    const now = () => clock.now();
+    this.breaker = new CircuitBreaker({ ...breaker, now });
+    this.models = new Map(
+      [...settings.models.values()].map((name) => [
+        name,
+        { name, breaker: new CircuitBreaker({ ...breaker, now }), latency: new LatencyMean(now), restsUntil: 0 },
+      ]),
+    );
     this.slots = settings.maxConcurrency === undefined ? undefined : new Slots(settings.maxConcurrency);
     this.connection = httpTransport(settings.baseUrl, { connectTimeoutMs: settings.connectTimeoutMs });
   }

@@ -47,5 +47,5 @@ const busy = (name: string, why: string) =>
     type: "rate_limit_error",
     remedy: "retry",
     retryAfterMs: 1000,
-    isUnwell: false,
+    unwell: "nothing",
   });

@@ -1,5 +1,5 @@
 /** The adapters that a generator writes with, by their names. */
-import { nearest, type OnWarning, OptionError } from "../base/index.ts";
+import { listedNames, nearest, type OnWarning, OptionError } from "../base/index.ts";
 import type { Folder } from "../files/index.ts";
 import type { PretrainedModel } from "../models/index.ts";
 import { type Adapter, AdapterPool, type PooledAdapter, readAdapter } from "../peft/index.ts";
@@ -112,7 +112,7 @@ export class GeneratorAdapters {
     if (entry) return entry;
     const names = [...this.entries.keys()];
     const near = nearest(name, names);
-    const expected = names.length > 0 ? `one of ${names.join(", ")}` : "none: no adapter is loaded";
+    const expected = names.length > 0 ? `one of ${listedNames(name, names)}` : "none: no adapter is loaded";
     const fix = near ? `did you mean "${near}"?` : "load it first: generator.adapters.load";
     throw new OptionError({ where: "adapter", expected, received: JSON.stringify(name), fix });
   }

@@ -87,8 +87,10 @@ export { TokenGrammar } from "./grammar/token-grammar.ts";
 export { constrain, type TokenMask } from "./grammar/token-mask.ts";
 export { TokenVocabulary, type VocabularyTables } from "./grammar/vocabulary.ts";
 export {
+  AnswerFault,
   AnswerGrammars,
   type AskedAnswer,
+  type AskedPart,
   type GrammarTask,
   grammarTask,
   type JobAnswer,

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readBytes, StoredDownloads } from "../files/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import { memoryStore } from "../testing/memory-store.ts";
-import { type HubOptions, isRemoteName, isRepositoryId, localPath, pull } from "./index.ts";
+import { type HubOptions, isRemoteName, isRepositoryId, localPath, pull, repositoryOf } from "./index.ts";
 import { neededFiles } from "./settings.ts";
 import { webRepository } from "./web-repository.ts";
 
@@ -110,6 +110,7 @@ describe("pull", () => {
   test("brings what a model needs into the cache, as Python's client lays it out", async () => {
     const path = await pull("me/tiny", options);
     expect(path).toBe(join(folder, "models--me--tiny", "snapshots", COMMIT));
+    expect(repositoryOf(path)).toBe("me/tiny");
     expect(await readlink(join(path, "model.safetensors"))).toBe(join("..", "..", "blobs", sha256(weights)));
     expect(await readFile(join(folder, "models--me--tiny", "refs", "main"), "utf8")).toBe(COMMIT);
     expect(requests.some(({ url }) => url.endsWith(".bin"))).toBe(false);
@@ -313,4 +314,14 @@ describe("without a cache folder", () => {
     server.closeAllConnections();
     expect(await read(true)).toEqual(config);
   });
+});
+
+test.each([
+  ["models/me--tiny/snapshots/master", "me/tiny"], // ModelScope's
+  ["hub/models--gpt2/snapshots/abc/", "gpt2"],
+  ["runs/poems/model", undefined],
+  ["poems/snapshots/first", undefined],
+  ["hub/models--me--tiny", undefined],
+])("the repository of %s is %s", (path, id) => {
+  expect(repositoryOf(path)).toBe(id);
 });

@@ -86,8 +86,10 @@ async function changeKeys(path: string, change: (keys: readonly ApiKey[]) => rea
 const HASH = /^[0-9a-f]{64}$/;
 
 function keysOf(json: Record<string, unknown>, path: string): ApiKey[] {
-  if (json.version !== VERSION || !Array.isArray(json.keys))
-    throw damaged(path, `{ "version": ${VERSION}, "keys": [...] }`, `the fields ${Object.keys(json).join(", ")}`);
+  if (json.version !== VERSION || !Array.isArray(json.keys)) {
+    const fields = Object.keys(json).join(", ");
+    throw damaged(path, `{ "version": ${VERSION}, "keys": [...] }`, fields ? `the fields ${fields}` : "no fields");
+  }
   const keys = json.keys.map((entry, i) => keyOf(entry, `${path}: keys[${i}]`));
   for (const field of ["name", "hash"] as const) {
     const values = keys.map((key) => key[field]);

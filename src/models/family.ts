@@ -1,4 +1,4 @@
-import { DataError, nearest } from "../base/index.ts";
+import { DataError, listedNames, nearest } from "../base/index.ts";
 import type { RandomKey } from "../tensor/index.ts";
 import type { Json } from "./labels.ts";
 import type { Family, PretrainedModel, Task } from "./model.ts";
@@ -38,7 +38,7 @@ export function findFamily(path: string, families: Iterable<Family>, json: Json)
   const near = nearest(String(json.model_type), names);
   throw new DataError({
     where: `${path}, model_type`,
-    expected: `a supported architecture: ${names.join(", ")}`,
+    expected: `a supported architecture: ${listedNames(String(json.model_type), names)}`,
     received: JSON.stringify(json.model_type) ?? "none",
     fix: near ? `did you mean "${near}"?` : "convert the model, use another, or register its family: registerFamily",
   });
@@ -73,7 +73,7 @@ export function architectureFor(
   const near = nearest(String(stated), names);
   throw new DataError({
     where: `${path}, architectures`,
-    expected: `one of ${names.join(", ")}`,
+    expected: `one of ${listedNames(String(stated), names)}`,
     received: JSON.stringify(stated),
     fix: near
       ? `did you mean "${near}"?`

@@ -163,7 +163,14 @@ function requireUntied(model: PretrainedModel, { name, config, replaced }: Adapt
 /** Warns of an adapter that names another model. */
 function warnOfOthers(model: PretrainedModel, { name, config }: Adapter, onWarning: OnWarning): void {
   const { baseModel } = config;
-  const last = (path: string) => path.split(/[\\/]/).filter(Boolean).at(-1)?.toLowerCase();
+  // a snapshot of a hub's cache lies in a folder such as models--owner--name
+  const last = (path: string) =>
+    path
+      .replace(/[\\/]snapshots[\\/][^\\/]+$/, "")
+      .split(/[\\/]|--/)
+      .filter(Boolean)
+      .at(-1)
+      ?.toLowerCase();
   const present = model.source?.name;
   if (!baseModel || !present || last(baseModel) === last(present)) return;
   onWarning({ where: name, notes: [`it was made for ${baseModel}, and the model is ${present}`] });

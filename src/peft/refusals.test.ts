@@ -84,10 +84,14 @@ test("a model with an adapter beside its weights is not saved as if it had none"
   await expect(savePretrained(llama, "nowhere")).rejects.toThrow(/received .*lora_A.weight. Fix: merge the adapter/);
 });
 
-test("an adapter for another model is warned of", async () => {
-  const llama = Object.assign(model(), { source: memoryFolder({}, "models/tiny") });
-  const adapter = await newAdapter(llama, { targetModules: "all-linear", baseModel: "someone/other" }, randomKey(2));
+test.each([
+  ["models/tiny", "someone/other", ["it was made for someone/other, and the model is models/tiny"]],
+  ["models/Tiny", "someone/tiny", []],
+  ["hub/models--someone--tiny/snapshots/0123abc", "someone/tiny", []],
+])("an adapter for another model is warned of: %s, made for %s", async (place, baseModel, expected) => {
+  const llama = Object.assign(model(), { source: memoryFolder({}, place) });
+  const adapter = await newAdapter(llama, { targetModules: "all-linear", baseModel }, randomKey(2));
   const notes: string[] = [];
   applyAdapter(llama, adapter, { onWarning: (warning) => notes.push(...warning.notes) });
-  expect(notes).toEqual(["it was made for someone/other, and the model is models/tiny"]);
+  expect(notes).toEqual(expected);
 });

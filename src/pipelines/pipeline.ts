@@ -1,4 +1,4 @@
-import { checkOptions, DataError, nearest, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, listedNames, nearest, OptionError } from "../base/index.ts";
 import type { Folder, StoredFile } from "../files/index.ts";
 import { openFolder, openPlace } from "../hub/index.ts";
 import {
@@ -217,7 +217,7 @@ export async function pipeline<T extends PipelineTask>(
     const near = nearest(task, known);
     throw new OptionError({
       where: "pipeline",
-      expected: `one of ${known.join(", ")}`,
+      expected: `one of ${listedNames(task, known)}`,
       received: task,
       fix: near ? `did you mean "${near}"?` : "choose one of them",
     });

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Generator } from "../generate/index.ts";
 import { applyAdapter, newAdapter } from "../peft/index.ts";
 import { normal, randomKey } from "../tensor/index.ts";
@@ -104,4 +104,57 @@ test("neither can what has a model's name, nor an absolute path, nor anything wh
   const closed = createApp(served);
   const response = await closed.request("/v1/load_lora_adapter", { method: "POST" });
   expect(response.status).toBe(404);
+});
+
+describe("of two models that write", () => {
+  const tiny = (id: string) => ({ ...tinyServedModel(), id });
+  const lazy = (id: string, adapters: readonly string[]) => ({
+    id,
+    kind: "text-generation" as const,
+    bytes: 1,
+    adapters,
+    load: async () => tiny(id),
+  });
+  const load = (body: object) => {
+    const two = createApp([lazy("a", ["style"]), lazy("b", [])], { adapterFolder: join(folder, "allowed") });
+    return two.request("/v1/load_lora_adapter", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  };
+
+  test("the request says which", async () => {
+    const response = await load({ lora_name: "x", lora_path: "style" });
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      {
+        error: {
+          message: "base_model_name: expected the name of one that writes texts, 'a', 'b'; received nothing",
+          param: "base_model_name",
+        },
+      },
+    ]);
+    const other = await load({ lora_name: "x", lora_path: "style", base_model_name: "c" });
+    expect([other.status, await other.json()]).toMatchObject([404, { error: { param: "base_model_name" } }]);
+  });
+
+  test("one cannot have the name of an adapter of the other", async () => {
+    const response = await load({ lora_name: "style", lora_path: "style", base_model_name: "b" });
+    expect(await response.json()).toMatchObject({ error: { message: "lora_name: 'style' is an adapter of 'a'" } });
+  });
+
+  test("adapters are listed before their model is loaded, and have names of their own", async () => {
+    const two = createApp([lazy("a", ["style"]), lazy("b", [])]);
+    const { data } = (await (await two.request("/v1/models")).json()) as { data: { id: string; parent?: string }[] };
+    expect(data.map(({ id, parent }) => [id, parent])).toEqual([
+      ["a", undefined],
+      ["style", "a"],
+      ["b", undefined],
+    ]);
+    for (const adapters of [["style"], ["a"], ["b"]])
+      expect(() => createApp([lazy("a", ["style"]), lazy("b", adapters)])).toThrow(
+        `expected adapters and models of different names; received ${adapters} twice`,
+      );
+  });
 });

@@ -2,7 +2,7 @@
 import { realpath } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { KindlingError } from "../base/index.ts";
-import { RequestError } from "./errors.ts";
+import { inWordsOf, RequestError } from "./errors.ts";
 import { type App, jsonBody } from "./exchange.ts";
 import { type Fields, readFields, text } from "./fields.ts";
 import type { ServedModels } from "./models/index.ts";
@@ -24,9 +24,15 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
     const request = readFields(await jsonBody(c), loadFields);
     const name = required("lora_name", request.lora_name);
     const path = await pathBelow(folder, required("lora_path", request.lora_path));
-    c.get("record").asked(models.nameFor("text-generation", request.base_model_name));
-    if (models.list().some(({ id }) => id === name)) throw refused(`'${name}' is the name of a model`, "lora_name");
-    await models.use("text-generation", request.base_model_name, c.req.raw.signal, async ({ model }) => {
+    const base = await inWordsOf(baseName(models, request.base_model_name), (text) =>
+      text.replace(/^model\b/, "base_model_name"),
+    );
+    c.get("record").asked(base);
+    for (const { id, adapters } of models.list()) {
+      if (id === name) throw refused(`'${name}' is the name of a model`, "lora_name");
+      if (id !== base && adapters.includes(name)) throw refused(`'${name}' is an adapter of '${id}'`, "lora_name");
+    }
+    await models.use("text-generation", base, c.req.raw.signal, async ({ model }) => {
       await asRequest("lora_path", path, () => model.generator.adapters.load(name, path));
     });
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
@@ -42,6 +48,10 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   });
 }
+
+/** The model that is named, or the only one that writes. @throws RequestError as `ServedModels.nameFor` */
+const baseName = async (models: ServedModels, asked: string | undefined): Promise<string> =>
+  models.nameFor("text-generation", asked);
 
 /** A folder below another, links followed. @throws RequestError for what is not there, or elsewhere */
 async function pathBelow(folder: string, asked: string): Promise<string> {

@@ -13,7 +13,7 @@ import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
 import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
-import { documentRoutes } from "./openapi/index.ts";
+import { documentPaths, documentRoutes } from "./openapi/index.ts";
 import {
   answerErrors,
   limitedBodies,
@@ -22,7 +22,7 @@ import {
   splitOptions,
   unpackedBodies,
 } from "./operations/index.ts";
-import { pageAssets, pageDocument } from "./page/index.ts";
+import { type ChatPage, chatPage } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
@@ -82,13 +82,13 @@ export function appOf(
   }: Omit<AppOptions, keyof LimitOptions | keyof ImageHostOptions>,
 ): { app: App; operations: Operations } {
   const app: App = new Hono();
-  const assets = pageAssets();
-  const operations = new Operations(options, ["/", "/docs", "/openapi.json", ...Object.keys(assets)]);
+  const page = chatPage();
+  const operations = new Operations(options, ["/", ...Object.keys(page.assets), ...documentPaths]);
   app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
   // load balancers ask without a key; a body that nobody may send is not read
   app.get("/health", (c) => health(c, models, operations));
   app.use(operations.guarded(), unpackedBodies(), ...bodyLimits(models));
-  operationRoutes(app, models, assets);
+  operationRoutes(app, models, page);
   modelRoutes(app, models);
   if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
   textRoutes(app, models);
@@ -101,7 +101,7 @@ export function appOf(
   fileRoutes(app, data);
   batchRoutes(app, data);
   moderationRoutes(app, moderate);
-  documentRoutes(app, models);
+  documentRoutes(app, models, operations.gate);
   answerErrors(app, errorBody);
   return { app, operations };
 }
@@ -119,14 +119,14 @@ function health(c: Context<Environment>, models: ServedModels, { isDraining }: O
 }
 
 /** The numbers of the server, and its page. */
-function operationRoutes(app: App, models: ServedModels, assets: ReturnType<typeof pageAssets>): void {
+function operationRoutes(app: App, models: ServedModels, page: ChatPage): void {
   app.get("/", (c) =>
     models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
-      const page = pageDocument(service);
-      return c.body(page.body, 200, page.headers);
+      const { body, headers } = page.document(service);
+      return c.body(body, 200, headers);
     }),
   );
-  for (const [path, file] of Object.entries(assets)) app.get(path, (c) => c.body(file.body, 200, file.headers));
+  for (const [path, file] of Object.entries(page.assets)) app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/metrics", async (c) => {
     const { body, type } = await models.metrics.text();
     return c.body(body, 200, { "content-type": type });

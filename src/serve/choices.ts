@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { OptionError } from "../base/index.ts";
 import {
+  AnswerFault,
   type ChatPlan,
+  type ConstraintMaker,
   normalizeMessages,
   planChat,
   readToolRequest,
@@ -10,11 +12,11 @@ import {
   withToolInstructions,
 } from "../generate/index.ts";
 import type { Choice, Job } from "./answer.ts";
-import { RequestError } from "./errors.ts";
+import { asFaultOf, RequestError } from "./errors.ts";
 import { invalid } from "./fields.ts";
 import { type Infill, infillOf } from "./infill.ts";
 import { templateMessages } from "./messages.ts";
-import { outputSource } from "./output-format.ts";
+import { outputForm } from "./output-format.ts";
 import { promptLogprobsOf, requirePromptLogprobs } from "./prompt-logprobs.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
 import type { SeenChat, Service } from "./service.ts";
@@ -43,10 +45,8 @@ export async function completionJob(service: Service, request: CompletionRequest
       return model.tokenizer.decode(infill ? ids.slice(infill.before.length, -infill.after.length) : ids);
     }),
   );
-  const content = outputSource(request);
-  if (answers > n && prompts.length > 1)
-    throw new RequestError({ status: 400, message: "best_of: expected one prompt with it", param: "best_of" });
-  const constraint = await service.grammars.constraint({ content }, signal);
+  if (answers > n && prompts.length > 1) throw invalid("best_of", "one prompt with it", prompts);
+  const constraint = await constraintOf(service, request, {}, signal);
   const topLogprobs = request.logprobs ?? (answers > n ? 0 : undefined);
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
@@ -157,6 +157,20 @@ function toolsOf({
   }
 }
 
+/** What holds an answer to what is asked. @throws RequestError naming the field that no grammar can be made of */
+function constraintOf(
+  service: Service,
+  request: CommonRequest & Pick<ChatRequest, "response_format">,
+  asked: { plan?: ChatPlan; thinkingBudget?: number },
+  signal: AbortSignal,
+): Promise<ConstraintMaker | undefined> {
+  const form = outputForm(request);
+  return asFaultOf(
+    (refusal) => (form && !(refusal instanceof AnswerFault && refusal.part === "calls") ? form.param : "tools"),
+    () => service.grammars.constraint({ ...asked, content: form?.source }, signal),
+  );
+}
+
 /** What holds an answer to its form, and decodes it. */
 async function formOf(
   service: Service,
@@ -169,10 +183,7 @@ async function formOf(
   const { ignore_eos: ignoresEnd = false, stop_token_ids: stopIds = [], thinking_token_budget: budget } = request;
   return {
     keptTokens: plan.keptTokens,
-    constraint: await service.grammars.constraint(
-      { plan, content: outputSource(request), thinkingBudget: budget },
-      signal,
-    ),
+    constraint: await constraintOf(service, request, { plan, thinkingBudget: budget }, signal),
     ...(ends.length > 0 && { stopTokens: [...(ignoresEnd ? [] : service.endTokens), ...ends, ...stopIds] }),
   };
 }
@@ -227,7 +238,8 @@ function textOptions(
   } = service;
   const adapter = service.adapterOf(request.model);
   const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
-  const { stop_token_ids: stopIds, ignore_eos: ignoresEnd = false, priority = 0 } = request;
+  const { stop_token_ids: stopIds, ignore_eos: ignoresEnd = false, priority = 0, logit_bias: biases } = request;
+  if (biases) service.checkedIds(Object.keys(biases).map(Number), "logit_bias");
   // where transformers would take 50
   const noLimit = generator.model.generationConfig.top_k === undefined ? 0 : undefined;
   return {
@@ -241,7 +253,7 @@ function textOptions(
     repetitionPenalty: request.repetition_penalty,
     frequencyPenalty: request.frequency_penalty,
     presencePenalty: request.presence_penalty,
-    logitBias: request.logit_bias as Readonly<Record<number, number>> | undefined,
+    logitBias: biases as Readonly<Record<number, number>> | undefined,
     minNewTokens: request.min_tokens,
     ...((stopIds || ignoresEnd) && { stopTokens: [...(ignoresEnd ? [] : endTokens), ...(stopIds ?? [])] }),
     ...(adapter !== undefined && { adapter }),

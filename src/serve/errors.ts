@@ -53,10 +53,34 @@ export class RequestError extends Error {
 export function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof ContextLengthError) return contextLengthExceeded(error, "prompt");
-  if (error instanceof KindlingError && !(error instanceof RuntimeError))
-    return new RequestError({ status: 400, message: error.message });
+  if (error instanceof KindlingError && !(error instanceof RuntimeError)) return faultOf(error, null);
   const message = "The server failed to answer. Its log says why, at the id of this request.";
   return new RequestError({ status: 500, message, code: "internal_error" });
+}
+
+/** What Kindling refuses, as the fault of a field of the request. @param param its name, which begins the message */
+function faultOf({ message, where, cause }: KindlingError, param: string | null): RequestError {
+  const isNamed = param === null || where === param || where.startsWith(`${param},`);
+  return new RequestError({
+    status: 400,
+    message: isNamed ? message : `${param}: ${message}`,
+    param,
+    code: "invalid_value",
+    cause,
+  });
+}
+
+/**
+ * The result of `work`; what Kindling refuses in it is the fault of a field of the request.
+ * @param param its name, by what is refused
+ */
+export async function asFaultOf<T>(param: (refusal: KindlingError) => string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isRefusal = error instanceof KindlingError && !(error instanceof RuntimeError);
+    throw isRefusal && !(error instanceof ContextLengthError) ? faultOf(error, param(error)) : error;
+  }
 }
 
 /**

@@ -76,7 +76,10 @@ export function readFields<F extends Fields>(json: unknown, fields: F, path = ""
   if (!isObject(json)) throw invalid(path.replace(/\.$/, "") || null, "an object", json);
   const values: Record<string, unknown> = {};
   for (const name of Object.keys(json)) {
-    if (!Object.hasOwn(fields, name)) throw unknownField(name, path, nearest(name, Object.keys(fields)));
+    if (!Object.hasOwn(fields, name)) {
+      const renamed = Object.hasOwn(fields, "structured_outputs") ? earlierNames.get(name) : undefined;
+      throw unknownField(name, path, renamed ?? nearest(name, Object.keys(fields)));
+    }
     const [param, field, value] = [path + name, fields[name], json[name]];
     if (value === null || field === "harmless") continue;
     if ("accepts" in field) {
@@ -122,6 +125,14 @@ function shown(value: unknown): string {
   if (typeof value === "string" && value.length > MAX_SHOWN) return `${JSON.stringify(value.slice(0, MAX_SHOWN))}…`;
   return JSON.stringify(value);
 }
+
+/** What fields of vLLM were called before. */
+const earlierNames: ReadonlyMap<string, string> = new Map([
+  ["guided_json", "structured_outputs.json"],
+  ["guided_regex", "structured_outputs.regex"],
+  ["guided_choice", "structured_outputs.choice"],
+  ["guided_grammar", "structured_outputs.grammar"],
+]);
 
 function unknownField(name: string, path: string, near: string | undefined): RequestError {
   const param = path + (name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name);

@@ -38,8 +38,8 @@ export interface ServeOptions extends Omit<AppOptions, "data" | "keys" | "audit"
   auditFile?: string;
   /** How long requests under way may take to finish when the server closes, in milliseconds. @default 25000 */
   drainTimeoutMs?: number;
-  /** Gets a sentence when files were read again, or why they were not. @default standard error */
-  onReload?: (message: string) => void;
+  /** Gets a sentence when files were read again, or why not, and whether they were. @default standard error */
+  onReload?: (message: string, isRead: boolean) => void;
 }
 
 /** A server that listens. */

@@ -17,10 +17,8 @@ export function modelRoutes(app: App, models: ServedModels): void {
 
 /** A model, and its adapters, which are models to clients: vLLM's `parent` is the one that they change. */
 function objectsOf(info: ModelInfo, created: number): { id: string }[] {
-  const { service } = info;
   const model = modelObject(info, created);
-  const adapters = service instanceof Service ? service.model.generator.adapters.list : [];
-  return [model, ...adapters.map(({ name }) => ({ ...model, id: name, parent: info.id }))];
+  return [model, ...info.adapters.map((name) => ({ ...model, id: name, parent: info.id }))];
 }
 
 const modelObject = ({ id, kind, isLoaded, takesImages, service }: ModelInfo, created: number) => ({

@@ -2,7 +2,10 @@ import type { Context } from "hono";
 import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
 import { RequestError } from "./errors.ts";
 
-/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
+/**
+ * The text of a body of JSON. Pages of others can send text/plain and forms without asking; JSON they cannot.
+ * @throws RequestError 415 for another type, 400 for bytes that are not UTF-8: a model would get other characters
+ */
 export async function bodyText(c: Context): Promise<string> {
   const type = c.req.header("content-type") ?? "none";
   if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
@@ -12,9 +15,23 @@ export async function bodyText(c: Context): Promise<string> {
       code: "unsupported_content_type",
     });
   }
-  return c.req.text().catch((cause: Error) => {
+  const bytes = await c.req.arrayBuffer().catch((cause: Error) => {
+    if (cause instanceof RequestError) throw cause;
     throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
   });
+  const text = utf8Text(bytes);
+  if (text !== undefined) return text;
+  const message = "body: expected JSON in UTF-8; received bytes in another encoding";
+  throw new RequestError({ status: 400, message, code: "invalid_encoding" });
+}
+
+/** Bytes as a text, without a byte order mark; undefined for what is not UTF-8. */
+export function utf8Text(bytes: ArrayBuffer | Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** @throws RequestError 400 for what is no JSON, or more of it than clients send */

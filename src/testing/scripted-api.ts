@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { ServedModel } from "../serve/index.ts";
-import { type PageFile, pageAssets, pageDocument } from "../serve/page/index.ts";
+import { chatPage, type PageFile } from "../serve/page/index.ts";
 import { tinyServedModel } from "./served-model.ts";
 
 export interface ScriptedAnswer {
@@ -45,7 +45,8 @@ export class ScriptedApi {
   constructor(chatTemplate?: string) {
     this.model = tinyServedModel({ contextLength: 4096, chatTemplate });
     const { contextLength } = this.model.generator;
-    this.files = { ...pageAssets(), "/": pageDocument({ model: this.model, contextLength }) };
+    const page = chatPage();
+    this.files = { ...page.assets, "/": page.document({ model: this.model, contextLength }) };
   }
 
   async listen(): Promise<string> {

@@ -10,7 +10,7 @@ import { compileGrammar, type GrammarSource } from "../grammar/compile-grammar.t
 import { markedVocabulary, tokenMarks, vocabularySource } from "../grammar/marked-vocabulary.ts";
 import { idsOf } from "../grammar/token-mask.ts";
 import { TokenVocabulary, type VocabularyTables } from "../grammar/vocabulary.ts";
-import { type JobAnswer, type JobMessage, JobRunner, jobResult, vocabularyMessages } from "./jobs.ts";
+import { type AnswerFault, type JobAnswer, type JobMessage, JobRunner, jobResult, vocabularyMessages } from "./jobs.ts";
 import { AnswerGrammars, type AskedAnswer, grammarTask, type PackedTask, taskKey, taskMarks } from "./tasks.ts";
 
 const tokenizerOf = (kind: string) =>
@@ -127,9 +127,10 @@ describe("refusals are the same", () => {
   };
   const expectSame = (source: GrammarSource) => {
     const error = refusalOf(() => compileGrammar(JSON.parse(JSON.stringify(source))));
-    const other = refusalOf(() => inThread(source)) as Error | undefined;
-    expect(other).toEqual(error);
-    expect(other?.constructor).toBe(error?.constructor);
+    const other = refusalOf(() => inThread(source)) as AnswerFault | undefined;
+    expect([other?.message, other?.part]).toEqual([(error as Error | undefined)?.message, error && "content"]);
+    expect(other?.cause).toEqual(error);
+    expect(other?.cause?.constructor).toBe(error?.constructor);
     return error !== undefined;
   };
 

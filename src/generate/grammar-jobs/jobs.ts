@@ -53,17 +53,35 @@ export function* vocabularyMessages({ json, specialIds, marks }: VocabularySourc
   yield { source: { json: { added_tokens, decoder, model }, specialIds, marks } };
 }
 
+/** What of an answer is asked for: its content, or its calls of tools. */
+export type AskedPart = "content" | "calls";
+
+/** No grammar can be made of what is asked of an answer; its cause says the same without the part. */
+export class AnswerFault extends OptionError {
+  /** What is at fault. */
+  readonly part: AskedPart;
+
+  constructor(cause: KindlingError, part: AskedPart) {
+    super({ ...partsOf(cause), cause });
+    this.part = part;
+  }
+}
+
+const partsOf = ({ where, expected, received, fix }: KindlingError) => ({ where, expected, received, fix });
+
 /** What comes of a job: it, what is refused and why, or another failure. Errors keep no classes between threads. */
 export type JobAnswer<T> =
   | { result: T }
-  | { refusal: Omit<ErrorParts, "cause">; isOfData: boolean }
+  | { refusal: Omit<ErrorParts, "cause">; isOfData: boolean; part: AskedPart | undefined }
   | { failure: string };
 
-/** @throws the KindlingError that a job has ended with, or an Error */
+/** @throws the KindlingError that a job has ended with, of a task an AnswerFault; or an Error */
 export function jobResult<T>(answer: JobAnswer<T>): T {
   if ("result" in answer) return answer.result;
   if ("failure" in answer) throw new Error(answer.failure);
-  throw answer.isOfData ? new DataError(answer.refusal) : new OptionError(answer.refusal);
+  const { refusal, isOfData, part } = answer;
+  const error = isOfData ? new DataError(refusal) : new OptionError(refusal);
+  throw part === undefined ? error : new AnswerFault(error, part);
 }
 
 /** Does the work of a thread. */
@@ -104,25 +122,40 @@ function packedTask({ task, marks, characters, alikeBytes }: GrammarJob): {
   result: PackedTask;
   transfer: ArrayBuffer[];
 } {
-  const { grammars, thinking } = grammarsOf(task, marks);
-  const packed = grammars.map((grammar) => packGrammar(writableGrammar(grammar, characters), alikeBytes));
+  const hasCalls = task.kind !== "content" && task.form.calls !== undefined;
+  const { packed, thinking } = faultsOf(hasCalls ? "calls" : "content", () => {
+    const { grammars, thinking } = grammarsOf(task, marks);
+    const packed = grammars.map((grammar) => packGrammar(writableGrammar(grammar, characters), alikeBytes));
+    return { packed, thinking };
+  });
   return { result: { grammars: packed, thinking }, transfer: packed.flatMap(buffersOf) };
 }
 
 function grammarsOf(task: GrammarTask, marks: TokenMarks): { grammars: Grammar[]; thinking?: number } {
-  if (task.kind === "content") return { grammars: [compileGrammar(JSON.parse(task.content))] };
+  if (task.kind === "content") return { grammars: [contentGrammar(task.content)] };
   const ofAnswer = answerMarks(task.form, marks);
   if (task.kind === "thoughts") {
     const { begin, thinking } = thoughtGrammars(task.form, ofAnswer)!;
     return { grammars: [begin, thinking] };
   }
-  const content = task.content === undefined ? undefined : compileGrammar(JSON.parse(task.content));
+  const content = task.content === undefined ? undefined : contentGrammar(task.content);
   const { grammar, thinking } = answerGrammar(task.form, ofAnswer, content);
   return { grammars: [grammar], thinking };
 }
 
+const contentGrammar = (json: string): Grammar => faultsOf("content", () => compileGrammar(JSON.parse(json)));
+
+/** What work comes to; what it refuses is the fault of this part, unless it says another. */
+function faultsOf<T>(part: AskedPart, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof KindlingError && !(error instanceof AnswerFault) ? new AnswerFault(error, part) : error;
+  }
+}
+
 function refusalOf(error: unknown): JobAnswer<never> {
   if (!(error instanceof KindlingError)) return { failure: error instanceof Error ? error.message : String(error) };
-  const { where, expected, received, fix } = error;
-  return { refusal: { where, expected, received, fix }, isOfData: error instanceof DataError };
+  const { part, cause } = error instanceof AnswerFault ? error : { part: undefined, cause: error };
+  return { refusal: partsOf(error), isOfData: cause instanceof DataError, part };
 }

@@ -1,6 +1,6 @@
 /** config.json from the metadata of a GGUF file, and the other way round. */
 
-import { DataError, nearest, OptionError } from "../../base/index.ts";
+import { DataError, listedNames, nearest, OptionError } from "../../base/index.ts";
 import { GgufFloat, type GgufHeader, type GgufValue, type GgufWritable } from "../../files/index.ts";
 import type { RopeParameters } from "../../nn/index.ts";
 import { ggufRoles } from "../../tokenizers/index.ts";
@@ -40,7 +40,7 @@ export function architectureOf(path: string, { metadata }: Header): GgufArchitec
   const near = nearest(String(name), names);
   throw new DataError({
     where: `${path}, general.architecture`,
-    expected: `one of ${names.join(", ")}`,
+    expected: `one of ${listedNames(String(name), names)}`,
     received: String(name),
     fix: near ? `did you mean "${near}"?` : "load the original model instead",
   });

@@ -70,10 +70,11 @@ function chatRequest(service: Service, request: PromptRequest): ChatRequest {
   };
 }
 
-/** Names fields of tools as Anthropic does. */
+/** Names fields of tools and forms as Anthropic does. */
 const inAnthropicsWords = <T>(work: Promise<T>): Promise<T> =>
   inWordsOf(work, (text) =>
     text
+      .replace(/\bresponse_format\.json_schema\b/g, "output_config.format")
       .replace(/(tools\[\d+\])\.function\.parameters/g, "$1.input_schema")
       .replace(/(tools\[\d+\]|tool_choice)\.function\b/g, "$1"),
   );

@@ -37,12 +37,13 @@ const line = (customId: string, body: object, more: object = {}) => ({
 });
 
 async function begun(
-  lines: readonly unknown[],
+  lines: readonly unknown[] | Buffer,
   endpoint: OpenAI.BatchCreateParams["endpoint"] = chat,
   more: object = {},
 ) {
-  const text = lines.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join("\n");
-  const file = await client.files.create({ file: await toFile(Buffer.from(text), "in.jsonl"), purpose: "batch" });
+  const lineOf = (each: unknown) => (typeof each === "string" ? each : JSON.stringify(each));
+  const bytes = Buffer.isBuffer(lines) ? lines : Buffer.from(lines.map(lineOf).join("\n"));
+  const file = await client.files.create({ file: await toFile(bytes, "in.jsonl"), purpose: "batch" });
   return client.batches.create({ input_file_id: file.id, endpoint, completion_window: "24h", ...more });
 }
 const patience = { timeout: 30_000, interval: 5 };
@@ -129,10 +130,11 @@ test("completions and responses are answered too; what this server has not is re
 });
 
 describe("a file that cannot be read as requests fails", () => {
-  test.each([
+  test.each<[string, readonly unknown[] | Buffer, object[]]>([
     ["no JSON", ["{"], [{ code: "invalid_json_line", line: 1, param: null }]],
     ["a list", ["[]"], [{ code: "invalid_json_line", line: 1 }]],
     ["too deep", [`{"a":${"[".repeat(500)}${"]".repeat(500)}}`], [{ code: "invalid_json_line", line: 1 }]],
+    ["another encoding", Buffer.from('{"é": 1}', "latin1"), [{ code: "invalid_encoding", param: "input_file_id" }]],
     ["nothing", ["", ""], [{ code: "empty_file", line: null }]],
     ["one name twice", [line("a", {}), line("b", {}), line("a", {})], [{ code: "duplicate_custom_id", line: 3 }]],
     ["another url", [line("a", {}, { url: "/v1/completions" })], [{ code: "invalid_url", param: "url" }]],
@@ -171,7 +173,11 @@ describe("a batch that is under way", () => {
       client.chat.completions.create({ model: "scripted", messages: [{ role: "user", content: "Hi" }] }),
     );
     await Promise.all(others); // all places of the queue, and none waits
-    await expect(client.files.delete(batch.input_file_id)).rejects.toThrow(/409.*is read by batch_/);
+    await expect(client.files.delete(batch.input_file_id)).rejects.toMatchObject({
+      status: 409,
+      code: "file_in_use",
+      message: expect.stringContaining("is read by batch_"),
+    });
     expect((await client.batches.cancel(batch.id)).status).toMatch(/^cancel/);
     const done = await ended(batch);
     const { completed = 0 } = done.request_counts ?? {};

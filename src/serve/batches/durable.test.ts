@@ -57,7 +57,7 @@ async function resultsOf(folder: string): Promise<{ batch: Batch; lines: Record<
   const data = await DataFolder.open(folder);
   const [batch] = data.batches.list("");
   const read = async (id: string) => {
-    const lines = (await data.files.text(await data.files.get("", id))).trimEnd().split("\n");
+    const lines = ((await data.files.text(await data.files.get("", id))) as string).trimEnd().split("\n");
     return lines.map((line) => (JSON.parse(line) as { custom_id: string }).custom_id).toSorted();
   };
   const lines = { output: await read(batch.outputFileId), errors: await read(batch.errorFileId) };
@@ -127,7 +127,7 @@ test("what is not answered when the time is over is told of", async () => {
   };
   await new BatchRunner(data, { send: late, concurrency: 2 }).idle();
   expect(batch).toMatchObject({ status: "expired", completed: 1, failed: 3 });
-  const text = await data.files.text(await data.files.get("", batch.errorFileId));
+  const text = (await data.files.text(await data.files.get("", batch.errorFileId))) as string;
   const errors = text
     .trimEnd()
     .split("\n")

@@ -112,7 +112,10 @@ export class BatchRunner {
       return { code: "invalid_file", message, line: null, param: "input_file_id" };
     });
     if ("code" in file) return { requests: [], errors: [file] };
-    return readBatchInput(await this.data.files.text(file), batch.endpoint);
+    const text = await this.data.files.text(file);
+    if (text !== undefined) return readBatchInput(text, batch.endpoint);
+    const message = "The input file is not UTF-8.";
+    return { requests: [], errors: [{ code: "invalid_encoding", message, line: null, param: "input_file_id" }] };
   }
 
   private async run(batch: Batch): Promise<void> {

@@ -69,8 +69,10 @@ export function fileRoutes(app: App, data: DataFolder | undefined): void {
   app.delete("/v1/files/:id", async (c) => {
     const { files, batches, record } = await fileOf(c, data);
     const reader = batches.unfinished().find((batch) => batch.inputFileId === record.id);
-    if (reader)
-      throw new RequestError({ status: 409, message: `${record.id} is read by ${reader.id}: cancel that first.` });
+    if (reader) {
+      const message = `${record.id} is read by ${reader.id}: cancel that first.`;
+      throw new RequestError({ status: 409, message, code: "file_in_use" });
+    }
     await files.delete(record);
     return c.json({ id: record.id, object: "file", deleted: true });
   });

@@ -3,8 +3,9 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { copyFile, createReadStream, join, open, readdir, rename, rm } from "#system";
 import { KindlingError } from "../../base/index.ts";
-import { makeFolder, readText, withWriteErrors, writeFileAtomic } from "../../files/index.ts";
+import { makeFolder, readBytes, withWriteErrors, writeFileAtomic } from "../../files/index.ts";
 import { RequestError } from "../errors.ts";
+import { utf8Text } from "../request-body.ts";
 import { storedRecord } from "../stored-record.ts";
 
 /** How much of the disk files may take. */
@@ -84,9 +85,9 @@ export class FileStore {
     throw new RequestError({ status: 404, message: `No such File object: ${id}`, param, code: "not_found" });
   }
 
-  /** The whole text of a file. @throws DataError when the disk does not give it */
-  text({ id }: FileRecord): Promise<string> {
-    return readText(this.path(id, "bin"), "the content of a file");
+  /** The whole text of a file; undefined for one that is not UTF-8. @throws DataError when the disk does not give it */
+  async text({ id }: FileRecord): Promise<string | undefined> {
+    return utf8Text(await readBytes(this.path(id, "bin"), "the content of a file"));
   }
 
   /** The bytes of a file, as they are read. */

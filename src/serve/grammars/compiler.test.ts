@@ -87,7 +87,7 @@ describe("a server", () => {
     const refused = await post({ grammar: "root ::= root" });
     expect([refused.status, await refused.json()]).toMatchObject([
       400,
-      { error: { message: expect.stringContaining("no text fits"), param: null } },
+      { error: { message: expect.stringContaining("no text fits"), param: "grammar", code: "invalid_value" } },
     ]);
   });
 });

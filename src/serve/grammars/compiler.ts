@@ -17,7 +17,6 @@ import {
 } from "../../generate/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { currentClient } from "../client.ts";
-import { RequestError } from "../errors.ts";
 import { Kept, type KeptOptions } from "./kept.ts";
 import { SharedWork } from "./shared-work.ts";
 import { GrammarThread } from "./thread.ts";
@@ -52,7 +51,7 @@ export class GrammarCompiler {
   /**
    * What holds an answer to what is asked, as `chatConstraint` and `grammarConstraint` would; undefined where it may be
    * anything. When the signal is aborted, and nobody else asks the same, it is no longer worked on.
-   * @throws as those; RequestError 400 for what takes too long; the signal's reason
+   * @throws AnswerFault for what no grammar can be made of; OptionError for what takes too long; the signal's reason
    */
   async constraint(asked: AskedAnswer, signal: AbortSignal): Promise<ConstraintMaker | undefined> {
     const task = grammarTask(asked);
@@ -108,8 +107,7 @@ export class GrammarCompiler {
       this.kept.set(key, grammars);
       return grammars;
     } catch (error) {
-      const isRefusal = error instanceof KindlingError || (error instanceof RequestError && !signal.aborted);
-      if (isRefusal) this.kept.set(key, error);
+      if (error instanceof KindlingError) this.kept.set(key, error);
       throw error;
     }
   }

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
+import { OptionError } from "../../base/index.ts";
 import { type JobAnswer, type JobMessage, jobResult } from "../../generate/index.ts";
-import { RequestError } from "../errors.ts";
 import { WorkerJobs, workerFile } from "../worker-jobs.ts";
 
 /** What a job may take, in milliseconds. The limits of grammars bound it to a second or two on an idle machine. */
@@ -31,7 +31,7 @@ export class GrammarThread {
   /**
    * What a job comes to.
    * @param messages the last of which is answered
-   * @throws what the job is refused for; RequestError 400 when it takes too long; the signal's reason; Error when the
+   * @throws what the job is refused for; OptionError when it takes too long; the signal's reason; Error when the
    *   thread ends
    */
   async run<T>(messages: Iterable<JobMessage>, options: JobOptions): Promise<T> {
@@ -44,7 +44,10 @@ export class GrammarThread {
   }
 }
 
-function tookTooLong(mostMs: number): RequestError {
-  const message = `grammar: expected one that is made in at most ${mostMs / 1000} s (limit grammarSeconds); received one that takes longer. Ask for less at once: shorter counted repetitions, fewer alternatives, fewer patterns.`;
-  return new RequestError({ status: 400, message, code: "invalid_value" });
-}
+const tookTooLong = (mostMs: number): OptionError =>
+  new OptionError({
+    where: "grammar",
+    expected: `one that is made in at most ${mostMs / 1000} s (limit grammarSeconds)`,
+    received: "one that takes longer",
+    fix: "ask for less at once: shorter counted repetitions, fewer alternatives, fewer patterns",
+  });

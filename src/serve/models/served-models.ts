@@ -27,6 +27,8 @@ export interface ModelInfo extends PoolState {
   family?: string;
   /** Whether it reads images in messages. */
   takesImages: boolean;
+  /** Names of its adapters: of those that it has, or will have when it is loaded. */
+  adapters: readonly string[];
   /** While it is loaded. */
   service: AnyService | undefined;
 }
@@ -96,6 +98,7 @@ export class ServedModels {
       clock,
     );
     this.entries = new Map(entries.map((entry) => [entry.id, entry]));
+    requireDistinctAdapters(entries);
   }
 
   /** All models, in their order. */
@@ -105,8 +108,10 @@ export class ServedModels {
 
   /** What is known of a model now. @throws RequestError 404 for one that is not here */
   info(asked: string): ModelInfo {
-    const { id, kind, bytes, family, takesImages = false } = this.require(asked);
-    return { id, kind, bytes, family, takesImages, service: this.pool.peek(id), ...this.pool.stateOf(id) };
+    const entry = this.require(asked);
+    const { id, kind, bytes, family, takesImages = false } = entry;
+    const [adapters, service] = [this.adaptersOf(entry), this.pool.peek(id)];
+    return { id, kind, bytes, family, takesImages, adapters, service, ...this.pool.stateOf(id) };
   }
 
   /** The name of the first of a kind. */
@@ -209,10 +214,12 @@ export class ServedModels {
 
   /** The model that has an adapter of this name, or will have it when it is loaded. */
   private baseOf(adapter: string): Entry | undefined {
-    return [...this.entries.values()].find(({ id, adapters }) => {
-      const service = this.pool.peek(id);
-      return service instanceof Service ? service.model.generator.adapters.has(adapter) : adapters?.includes(adapter);
-    });
+    return [...this.entries.values()].find((entry) => this.adaptersOf(entry).includes(adapter));
+  }
+
+  private adaptersOf({ id, adapters = [] }: Entry): readonly string[] {
+    const service = this.pool.peek(id);
+    return service instanceof Service ? service.model.generator.adapters.list.map(({ name }) => name) : adapters;
   }
 
   /** The model of this kind that is asked for. */
@@ -288,6 +295,21 @@ function disposeOf(service: AnyService): void {
   (images?.embedder.model ?? generator.model).dispose();
   speculation?.assistant?.dispose();
   speculation?.assistant?.model.dispose();
+}
+
+/** An adapter is asked for as a model is. */
+function requireDistinctAdapters(entries: readonly Entry[]): void {
+  const names = new Set(entries.map(({ id }) => id));
+  for (const adapter of entries.flatMap(({ adapters = [] }) => adapters)) {
+    if (names.has(adapter))
+      throw new OptionError({
+        where: "serve",
+        expected: "adapters and models of different names",
+        received: `${adapter} twice`,
+        fix: "give one of them another name",
+      });
+    names.add(adapter);
+  }
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");

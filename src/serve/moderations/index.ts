@@ -62,7 +62,7 @@ export function moderationRoutes(app: App, moderate: Moderate | undefined): void
     const answer = await moderate(inputs, { model, signal: c.req.raw.signal });
     if (answer.results.length !== inputs.length) {
       const message = `moderate: expected ${inputs.length} results; received ${answer.results.length}`;
-      throw new RequestError({ status: 500, message });
+      throw new RequestError({ status: 500, message, code: "internal_error" });
     }
     const id = `modr-${randomUUID().replaceAll("-", "")}`;
     return c.json({ id, model: answer.model, results: answer.results.map(moderationObject) });

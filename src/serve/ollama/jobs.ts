@@ -1,6 +1,7 @@
 import type { TextOptions } from "../../generate/index.ts";
 import type { Job } from "../answer.ts";
 import { chatJob, completionJob } from "../choices.ts";
+import { inWordsOf } from "../errors.ts";
 import { invalid } from "../fields.ts";
 import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
@@ -36,7 +37,7 @@ export async function ollamaChat(
   const { messages = [], stream: isStreamed = true } = request;
   if (messages.length === 0) return { answer: loadedAnswer("chat", service.model.id, isLeaving) };
   const chat = { ...chatRequest(service, request), messages: chatMessages(messages), tools: request.tools };
-  const job = await chatJob(service, chat, signal, { wholeCalls: true });
+  const job = await inOllamasWords(chatJob(service, chat, signal, { wholeCalls: true }));
   return { isStreamed, job: ollamaJob(service, job, request, { endpoint: "chat", start }) };
 }
 
@@ -56,11 +57,17 @@ export async function ollamaGenerate(
   checkRequest(service, request);
   const { prompt = "", stream: isStreamed = true } = request;
   if (prompt === "") return { answer: loadedAnswer("generate", service.model.id, isLeaving) };
-  const job = request.raw
-    ? await rawJob(service, request, prompt, signal)
-    : await chatJob(service, promptRequest(service, request, prompt), signal);
+  const job = await inOllamasWords(
+    request.raw
+      ? rawJob(service, request, prompt, signal)
+      : chatJob(service, promptRequest(service, request, prompt), signal),
+  );
   return { isStreamed, job: ollamaJob(service, job, request, { endpoint: "generate", start }) };
 }
+
+/** Names fields as Ollama does. */
+const inOllamasWords = <T>(work: Promise<T>): Promise<T> =>
+  inWordsOf(work, (text) => text.replace(/\bstructured_outputs(\.json(_object)?)?/g, "format"));
 
 function checkRequest(service: Service, { options }: OllamaChatRequest | OllamaGenerateRequest): void {
   const { num_ctx: asked } = options;

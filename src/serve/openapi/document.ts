@@ -25,7 +25,9 @@ export interface OpenApiDocument {
   info: { title: string; version: string; description: string };
   tags: readonly { name: string; description: string }[];
   paths: Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
-  components: { schemas: Readonly<Record<string, JsonSchema>> };
+  components: { schemas: Readonly<Record<string, JsonSchema>>; securitySchemes?: Readonly<Record<string, object>> };
+  /** Any of these lets a request in. */
+  security?: readonly Readonly<Record<string, readonly string[]>>[];
 }
 
 interface Content {
@@ -38,15 +40,30 @@ export interface OperationObject {
   parameters?: readonly { name: string; in: "path" | "query"; required: boolean; schema: JsonSchema }[];
   requestBody?: Content & { required: true };
   responses: Readonly<Record<string, { description: string } & Partial<Content>>>;
+  /** None of one that needs no key. */
+  security?: readonly [];
 }
 
+/** Which paths need no key; undefined where none is asked for. */
+export type IsOpen = ((path: string) => boolean) | undefined;
+
+/** How a request shows its key. */
+const securitySchemes = {
+  bearer: { type: "http", scheme: "bearer" },
+  header: { type: "apiKey", in: "header", name: "x-api-key" },
+} as const;
+
 /** What the server answers, as OpenAPI 3.1 says it: made of the tables by which requests are read. */
-export function openApiDocument(modelId: string): OpenApiDocument {
+export function openApiDocument(modelId: string, isOpen?: IsOpen): OpenApiDocument {
   const paths: Record<string, Record<string, OperationObject>> = {};
   for (const { name, operations } of groups)
     for (const operation of operations) {
       paths[operation.path] ??= {};
-      paths[operation.path][operation.method] = operationObject(operation, name);
+      const isFree = isOpen?.(operation.path) ?? false;
+      paths[operation.path][operation.method] = {
+        ...operationObject(operation, name),
+        ...(isFree && { security: [] as const }),
+      };
     }
   return {
     openapi: "3.1.0",
@@ -58,7 +75,8 @@ export function openApiDocument(modelId: string): OpenApiDocument {
     },
     tags: groups.map(({ name, description }) => ({ name, description })),
     paths,
-    components: { schemas: { Error: errorSchema } },
+    components: { schemas: { Error: errorSchema }, ...(isOpen && { securitySchemes }) },
+    ...(isOpen && { security: Object.keys(securitySchemes).map((name) => ({ [name]: [] })) }),
   };
 }
 

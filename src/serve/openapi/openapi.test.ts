@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { type Field, isObject } from "../fields.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
-import { pageAssets } from "../page/index.ts";
+import { chatPage } from "../page/index.ts";
 import { type OpenApiDocument, openApiDocument } from "./document.ts";
 import { groups } from "./operations.ts";
 
@@ -14,7 +14,7 @@ const app = createApp(tinyServedModel());
 const document = openApiDocument("tiny");
 const operations = groups.flatMap((group) => group.operations);
 /** What pages load, which is no part of an API. */
-const parts = [...Object.keys(pageAssets()), "/docs.css"];
+const parts = [...Object.keys(chatPage().assets), "/docs.css"];
 
 test("every route is in the document, and nothing else is", () => {
   const routes = app.routes
@@ -39,6 +39,10 @@ const schemaOfDocuments = {
         additionalProperties: false,
       },
     },
+    security: {
+      type: "array",
+      items: { type: "object", additionalProperties: { type: "array", items: { type: "string" } } },
+    },
     operation: {
       type: "object",
       required: ["operationId", "summary", "tags", "responses"],
@@ -61,6 +65,7 @@ const schemaOfDocuments = {
             additionalProperties: false,
           },
         },
+        security: { $ref: "#/$defs/security" },
         requestBody: {
           type: "object",
           required: ["content"],
@@ -110,13 +115,31 @@ const schemaOfDocuments = {
         additionalProperties: { $ref: "#/$defs/operation" },
       },
     },
-    components: { type: "object", properties: { schemas: { type: "object" } }, additionalProperties: false },
+    security: { $ref: "#/$defs/security" },
+    components: {
+      type: "object",
+      properties: {
+        schemas: { type: "object" },
+        securitySchemes: {
+          type: "object",
+          additionalProperties: {
+            type: "object",
+            required: ["type"],
+            properties: { type: { enum: ["http", "apiKey"] } },
+          },
+        },
+      },
+      additionalProperties: false,
+    },
   },
   additionalProperties: false,
 };
 
 describe("the document", () => {
-  test("has OpenAPI's form", async () => {
+  test.each([
+    ["", app],
+    [", with keys", createApp(tinyServedModel(), { apiKey: "secret" })],
+  ])("has OpenAPI's form%s", async (_, app) => {
     const served = (await (await app.request("/openapi.json")).json()) as OpenApiDocument;
     const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schemaOfDocuments);
     validate(served);
@@ -130,6 +153,19 @@ describe("the document", () => {
       const inPath = parameters.filter((parameter) => parameter.in === "path").map(({ name }) => `{${name}}`);
       expect(inPath).toEqual(path.match(/{\w+}/g) ?? []);
       expect(tags).toEqual(expect.arrayContaining([...used]));
+    }
+  });
+
+  test("says which requests need a key", async () => {
+    expect(document).not.toHaveProperty("security");
+    const locked = createApp(tinyServedModel(), { apiKey: "secret" });
+    const { security, paths, components } = (await (await locked.request("/openapi.json")).json()) as OpenApiDocument;
+    expect(security).toEqual([{ bearer: [] }, { header: [] }]);
+    expect(Object.keys(components.securitySchemes ?? {})).toEqual(["bearer", "header"]);
+    for (const [path, { get }] of Object.entries(paths)) {
+      if (!get || path.includes("{")) continue;
+      const isOpen = (await locked.request(path)).status !== 401;
+      expect([path, get.security]).toEqual([path, isOpen ? [] : undefined]);
     }
   });
 
@@ -212,4 +248,27 @@ describe.skipIf(!executable)("the page", () => {
       }
     },
   );
+
+  test("is the same without a key where the server asks for one, and says how a key is sent", async () => {
+    const locked = await serve(tinyServedModel(), { port: 0, apiKey: "secret" });
+    const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+    try {
+      const page = await browser.newPage({ colorScheme: "light" });
+      const refused: string[] = [];
+      page.on("response", (response) => response.ok() || refused.push(response.url()));
+      await page.goto(`${locked.url}/docs`);
+      const background = await page.evaluate("getComputedStyle(document.body).backgroundColor");
+      expect([background, refused]).toEqual(["rgb(251, 247, 240)", []]);
+      expect(await page.locator("header").textContent()).toMatch(
+        /asks for a key, as Authorization: Bearer KEY or x-api-key: KEY\. Without one\s+it answers \/health, \/openapi\.json, \/docs, \/\./,
+      );
+      await page.locator("header a", { hasText: "openapi.json" }).click();
+      expect([page.url(), refused]).toEqual([`${locked.url}/openapi.json`, []]);
+      await page.goto(`${server.url}/docs`);
+      expect(await page.locator("header").textContent()).not.toContain("asks for a key");
+    } finally {
+      await browser.close();
+      await locked.close();
+    }
+  });
 });

@@ -1,11 +1,16 @@
 import type { JsonSchema } from "../fields.ts";
 import { escaped } from "../html.ts";
-import { bodyFields } from "./document.ts";
+import { bodyFields, type IsOpen } from "./document.ts";
 import { groups, type Operation } from "./operations.ts";
 
 /** The page at /docs: all of it is in the HTML, and there is no script. */
-export function docsMarkup(modelId: string): string {
+export function docsMarkup(modelId: string, isOpen?: IsOpen): string {
   const title = escaped(modelId);
+  const open = groups.flatMap(({ operations }) => operations).filter(({ path }) => isOpen?.(path));
+  const keys =
+    isOpen &&
+    `<p>This server asks for a key, as <code>Authorization: Bearer KEY</code> or <code>x-api-key: KEY</code>. Without one
+  it answers ${open.map(({ path }) => `<code>${escaped(path)}</code>`).join(", ")}.</p>`;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -21,6 +26,7 @@ export function docsMarkup(modelId: string): string {
   <h1><span>Kindling</span> · API of ${title}</h1>
   <p>For programs: <a href="/openapi.json">openapi.json</a>. Fields that are not listed are refused by name;
   <code>null</code> stands for a field that is left out.</p>
+  ${keys ?? ""}
   <nav aria-label="Groups">${groups.map(({ name }) => `<a href="#${anchor(name)}">${escaped(name)}</a>`).join("\n")}</nav>
 </header>
 <main>

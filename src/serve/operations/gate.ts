@@ -47,6 +47,16 @@ export class Gate {
     if (keys || apiKey !== undefined) this.setKeys(keys ?? []);
   }
 
+  /** Whether there are keys. */
+  get asksForKeys(): boolean {
+    return this.ring !== undefined;
+  }
+
+  /** Whether anybody may get this path. */
+  isOpenPath(path: string): boolean {
+    return this.openPaths.has(path);
+  }
+
   /** Other keys from now on. Requests under way go on, and who stays keeps what was used of its limits. */
   setKeys(keys: readonly ApiKey[]): void {
     const { apiKey } = this.options;
@@ -93,7 +103,7 @@ export class Gate {
   }
 
   private isOpen({ method, path }: RequestRecord): boolean {
-    return (method === "GET" || method === "HEAD") && this.openPaths.has(path);
+    return (method === "GET" || method === "HEAD") && this.isOpenPath(path);
   }
 
   private authenticated(ring: KeyRing, c: Context, { path }: RequestRecord): ApiKey {

@@ -2,9 +2,10 @@
 export { AuditLog } from "./audit.ts";
 export { limitedBodies, unpackedBodies } from "./body.ts";
 export { type ConnectionOptions, connectionNames } from "./connections.ts";
+export type { Gate } from "./gate.ts";
 export { HttpServer } from "./http-server.ts";
 export { type OperationOptions, Operations, operationNames, splitOptions } from "./operations.ts";
 export { answerErrors } from "./refusals.ts";
 export { type Reloadable, Reloader } from "./reload.ts";
-export type { LogOptions } from "./request-log.ts";
+export { type LogLevel, type LogOptions, logLine } from "./request-log.ts";
 export { type TlsOptions, tlsNames } from "./tls.ts";

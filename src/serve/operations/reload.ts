@@ -15,8 +15,8 @@ export interface Reloadable {
 export interface ReloaderOptions {
   parts: readonly Reloadable[];
   audit: (event: AuditEvent) => void;
-  /** Gets a sentence on what was read, or why it was not. */
-  onReload: (message: string) => void;
+  /** Gets a sentence on what was read, or why it was not, and whether it was. */
+  onReload: (message: string, isRead: boolean) => void;
 }
 
 /** How often files are looked at: by their time and size, which also sees what is renamed and mounted over them. */
@@ -64,11 +64,11 @@ export class Reloader {
     try {
       await load();
       audit({ event: "configuration_reloaded", files });
-      onReload(`read again: ${list}`);
+      onReload(`read again: ${list}`, true);
     } catch (error) {
       const reason = error instanceof KindlingError || error instanceof Error ? error.message : String(error);
       audit({ event: "configuration_refused", file: list, reason });
-      onReload(`not read again, what was there before stays: ${reason}`);
+      onReload(`not read again, what was there before stays: ${reason}`, false);
     }
   }
 }

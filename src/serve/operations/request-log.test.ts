@@ -28,6 +28,8 @@ describe("lines of JSON", () => {
     const { choices } = (await answer.json()) as { choices: { text: string }[] };
     expect(last()).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      level: "info",
+      message: "POST /v1/completions 200",
       request_id: answer.headers.get("x-request-id"),
       key: "api-key",
       method: "POST",
@@ -93,7 +95,7 @@ test("a fault of the server is told to its log, and the client learns where to l
   expect([answer.status, body.error.message]).toEqual([500, expect.not.stringContaining("card")]);
   const line = JSON.parse(lines[0]) as Record<string, string>;
   expect(line.request_id).toBe(body.request_id);
-  expect(line.cause).toMatch(/the card\nis gone/);
+  expect([line.level, line.cause]).toEqual(["error", expect.stringMatching(/the card\nis gone/)]);
   expect(lines[0]).not.toContain("\n");
 });
 

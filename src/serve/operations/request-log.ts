@@ -23,6 +23,14 @@ const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu;
 export const printable = (text: string): string =>
   text.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
+/** How grave a line of a log is. */
+export type LogLevel = "info" | "warn" | "error";
+
+/** A line of a log of JSON: an object with `time`, `level`, `message` and more fields, on one line. */
+export const logLine = (level: LogLevel, message: string, fields: object = {}): string =>
+  // JSON lets stand what acts on a terminal; inside its texts it may be written as \u too
+  printable(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields }));
+
 const shortened = (text: string) => (text.length > MAX_PATH ? `${text.slice(0, MAX_PATH)}…` : text);
 
 /** Writes the line of a request when it ends. */
@@ -64,8 +72,7 @@ function textLine(record: RequestRecord, status: number): string {
 
 function jsonLine(record: RequestRecord, status: number, texts: object): string {
   const { id, method, path, key, model, usage, finishReasons, errorCode, firstTokenMs, cause } = record;
-  const line = {
-    time: new Date().toISOString(),
+  return logLine(status >= 500 ? "error" : "info", `${method} ${shortened(path)} ${status}`, {
     request_id: id,
     key: key?.name,
     method,
@@ -80,9 +87,7 @@ function jsonLine(record: RequestRecord, status: number, texts: object): string 
     error: errorCode,
     cause: cause === undefined ? undefined : messageOf(cause),
     ...texts,
-  };
-  // JSON lets stand what acts on a terminal; inside its texts it may be written as \u too
-  return printable(JSON.stringify(line));
+  });
 }
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));

@@ -54,10 +54,12 @@ describe.skipIf(!chromiumPath)("answers on the page", () => {
     chat.api.key = "secret";
     chat.page = await (await chat.browser.newContext()).newPage();
     await chat.page.goto(chat.url);
-    for (const [key, isKept] of [
-      ["wrong", false],
-      ["secret", true],
+    for (const [key, isKept, hint] of [
+      ["wrong", false, /asks for a key/],
+      ["secret", true, /does not know this key/],
     ] as const) {
+      await chat.page.locator("#key-hint", { hasText: hint }).waitFor();
+      expect(await chat.page.locator("dialog a").getAttribute("href")).toBe("/docs");
       await chat.page.locator("#api-key").fill(key);
       if (isKept) await chat.page.locator("dialog input[type=checkbox]").check();
       await chat.page.getByRole("button", { name: "Use key" }).click();

@@ -51,14 +51,26 @@ const file = (type: string, body: string, more: Readonly<Record<string, string>>
   headers: { "content-type": type, "cache-control": "no-cache", "x-content-type-options": "nosniff", ...more },
 });
 const script = (path: URL | string) => file("text/javascript; charset=utf-8", readFileSync(path, "utf8"));
-const moduleNames = () => readdirSync(modules).filter((name) => name.endsWith(".mjs"));
 
-/** What the page loads, by path: the same for every model. */
-export function pageAssets(): Readonly<Record<string, PageFile>> {
+/** The page, whose files were read once. */
+export interface ChatPage {
+  /** What it loads, by path: the same for every model. */
+  assets: Readonly<Record<string, PageFile>>;
+  /** The page itself, which begins with a model. */
+  document(service: Pick<Service, "model" | "contextLength">): PageFile;
+}
+
+/** Reads the page's files. */
+export function chatPage(): ChatPage {
+  const names = readdirSync(modules).filter((name) => name.endsWith(".mjs"));
+  return { assets: assetsOf(names), document: (service) => documentOf(service, names) };
+}
+
+function assetsOf(names: readonly string[]): ChatPage["assets"] {
   const icon = file("image/svg+xml", favicon);
   return {
     "/page.css": file("text/css; charset=utf-8", style + contentStyle),
-    ...Object.fromEntries(moduleNames().map((name) => [`/page/${name}`, script(new URL(name, modules))])),
+    ...Object.fromEntries(names.map((name) => [`/page/${name}`, script(new URL(name, modules))])),
     ...Object.fromEntries(
       Object.entries(libraries).map(([name, path]) => [`/page/libraries/${name}.mjs`, script(path)]),
     ),
@@ -67,15 +79,17 @@ export function pageAssets(): Readonly<Record<string, PageFile>> {
   };
 }
 
-/** The page itself, which begins with a model. */
-export function pageDocument({ model, contextLength }: Pick<Service, "model" | "contextLength">): PageFile {
+function documentOf(
+  { model, contextLength }: Pick<Service, "model" | "contextLength">,
+  names: readonly string[],
+): PageFile {
   const facts = {
     model: model.id,
     mode: model.chatTemplate === undefined ? "text" : "chat",
     contextLength,
     defaults: samplingDefaults(model.generator.model.generationConfig),
   };
-  return file("text/html; charset=utf-8", markup({ facts, importMap, modules: moduleNames() }), {
+  return file("text/html; charset=utf-8", markup({ facts, importMap, modules: names }), {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "referrer-policy": "no-referrer",
   });

@@ -121,6 +121,7 @@ dialog { border: 1px solid var(--line); border-radius: 16px; background: var(--p
 dialog::backdrop { background: #0006; }
 dialog form { display: flex; flex-direction: column; gap: .8rem; }
 dialog form input[type=password] { width: 100%; }
+dialog form a { color: var(--flame); text-underline-offset: 2px; }
 dialog form .row { justify-content: flex-end; }
 dialog dl > div { display: flex; justify-content: space-between; gap: 1rem; padding: .38rem 0; border-bottom: 1px solid var(--line); font-size: 14.5px; }
 dialog dl > div:last-child { border: 0; }

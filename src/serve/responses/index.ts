@@ -52,7 +52,10 @@ const isUnderWay = ({ status }: ResponseObject) => status === "queued" || status
 /** @throws RequestError 400 for a response that is not written in the background */
 function cancelled(store: ResponseStore, stored: StoredResponse): ResponseObject {
   const { response, cancel } = stored;
-  if (!cancel) throw new RequestError({ status: 400, message: "Cannot cancel a synchronous response." });
+  if (!cancel) {
+    const message = "Cannot cancel a synchronous response.";
+    throw new RequestError({ status: 400, message, code: "response_not_cancellable" });
+  }
   if (!isUnderWay(response)) return response;
   const last: ResponseObject = { ...response, status: "cancelled" };
   store.put({ ...stored, response: last });

@@ -351,7 +351,10 @@ describe("in the background", () => {
     await expect(client.responses.create({ ...request, background: true, store: false })).rejects.toThrow(/400 store/);
     generator.text = "x";
     const { id } = await client.responses.create(request);
-    await expect(client.responses.cancel(id)).rejects.toThrow("Cannot cancel a synchronous response");
+    await expect(client.responses.cancel(id)).rejects.toMatchObject({
+      message: expect.stringContaining("Cannot cancel a synchronous response"),
+      code: "response_not_cancellable",
+    });
   });
 });
 

@@ -1,4 +1,5 @@
 import { readWav, type Sound } from "../../processors/index.ts";
+import { asFaultOf } from "../errors.ts";
 import { invalid } from "../fields.ts";
 
 /** Longer ones are to be cut by who asks. As samples for the model, an hour takes 230 MB. */
@@ -17,14 +18,17 @@ const formats: readonly { name: string; matches: (bytes: Uint8Array) => boolean 
   { name: "MP3", matches: (bytes) => startsWith(bytes, "ID3") || (bytes[0] === 0xff && bytes[1] >= 0xe0) },
 ];
 
-/** The sound of a WAV file. @throws RequestError 400 for another format, DataError for a damaged file */
-export function readSound(bytes: Uint8Array): Sound & { seconds: number } {
+/** The sound of a WAV file. @throws RequestError 400 for another format, and for a damaged file */
+export async function readSound(bytes: Uint8Array): Promise<Sound & { seconds: number }> {
   const format = formats.find(({ matches }) => matches(bytes));
   if (format) {
     const fix = "convert it first, for example: ffmpeg -i sound -ar 16000 -ac 1 sound.wav";
     throw invalid("file", `a WAV file, for no other is read here; ${fix}`, format.name);
   }
-  const sound = readWav(bytes, "file");
+  const sound = await asFaultOf(
+    () => "file",
+    () => readWav(bytes, "file"),
+  );
   const seconds = sound.channels[0].length / sound.samplingRate;
   if (seconds > MAX_SECONDS) throw invalid("file", `a sound of at most ${MAX_SECONDS} s; cut it`, seconds);
   return { ...sound, seconds };

@@ -78,7 +78,10 @@ async function post(fields: readonly Field[], path = "/v1/audio/transcriptions")
   const form = new FormData();
   for (const [name, value] of fields) form.append(name, value);
   const answer = await app.request(path, { method: "POST", body: form });
-  return { status: answer.status, body: (await answer.json()) as { error: { message: string; param: string } } };
+  return {
+    status: answer.status,
+    body: (await answer.json()) as { error: { message: string; param: string; code: string } },
+  };
 }
 const file = (bytes: Uint8Array | string, name = "sound.wav"): Field => {
   const data = typeof bytes === "string" ? bytes : new Uint8Array(bytes);
@@ -89,7 +92,8 @@ describe("fields", () => {
   test.each<[readonly Field[], string]>([
     [[], "file: expected a WAV file; received nothing"],
     [[["file", "sound.wav"]], "file: expected a file; received"],
-    [[file(wav), ["language", "klingon"]], "language"],
+    [[file(wav), ["language", "klingon"]], "language: expected one of"],
+    [[file(wav), ["prompt", "<|endoftext|>"]], "prompt: expected plain text"],
     [[file(wav), ["temperature", "warm"]], "temperature: expected a number from 0 to 1"],
     [[file(wav), ["temperature", "2"]], "temperature: expected a number from 0 to 1"],
     [[file(wav), ["response_format", "xml"]], "response_format: expected one of json, text"],
@@ -112,6 +116,8 @@ describe("fields", () => {
   ])("%# are refused by name", async (fields, message) => {
     const { status, body } = await post(fields);
     expect([status, body.error.message]).toEqual([400, expect.stringContaining(message)]);
+    expect(body.error.param).toBe(/(?<=^\w+ parameter: ')\w+|^\w+(?=:)/.exec(message)?.[0]);
+    expect(body.error.code).toMatch(/^(invalid_value|unknown_parameter|unsupported_parameter)$/);
   });
 
   test("of a translation are fewer", async () => {
@@ -152,6 +158,7 @@ describe("sounds that cannot be heard", () => {
   ])("%s", async (_, bytes, message) => {
     const { status, body } = await post([file(bytes)]);
     expect([status, body.error.message]).toEqual([400, expect.stringContaining(message)]);
+    expect(body.error).toMatchObject({ param: "file", code: "invalid_value" });
   });
 
   test("bodies that are no forms, torn, or too large", async () => {

@@ -1,5 +1,7 @@
 import type { Context } from "hono";
+import type { KindlingError } from "../../base/index.ts";
 import type { SpeechRecognitionOptions, Transcript } from "../../pipelines/index.ts";
+import { asFaultOf } from "../errors.ts";
 import { type App, type Environment, inTurn, modelNameOf } from "../exchange.ts";
 import { type Fields, invalid, readFields, rule, text, type Values } from "../fields.ts";
 import type { ServedModels } from "../models/index.ts";
@@ -59,12 +61,13 @@ async function heard(
   if (!file) throw invalid("file", "a WAV file", undefined);
   if (granularity !== undefined && format !== "verbose_json")
     throw invalid("timestamp_granularities", "response_format to be verbose_json with it", [granularity]);
-  const { seconds, ...sound } = readSound(new Uint8Array(await file.arrayBuffer()));
+  const { seconds, ...sound } = await readSound(new Uint8Array(await file.arrayBuffer()));
   return inTurn(c, models, "speech", { asked: modelNameOf(form) }, async ({ model }, life) => {
     await life.turn();
-    const transcript = await model.run(
-      sound,
-      speechOptions(request, { task, format, granularity, signal: life.signal }),
+    const options = speechOptions(request, { task, format, granularity, signal: life.signal });
+    const transcript = await asFaultOf(
+      (refusal) => faultyField(refusal, options),
+      () => model.run(sound, options),
     );
     finish(life, 0);
     if (format === "json")
@@ -95,6 +98,14 @@ function speechOptions(
     ...(temperature !== undefined && { temperature }),
     ...(hasTimes && { returnTimestamps: granularity === "word" ? "word" : true, returnLanguage: true }),
   };
+}
+
+/** The field that a model refuses: an option by its name, the times that are asked of one without, or the sound. */
+function faultyField({ where }: KindlingError, { returnTimestamps }: SpeechRecognitionOptions): string {
+  if (where === "task") return "model";
+  if (Object.hasOwn(transcriptionFields, where)) return where;
+  if (where !== "generate" || !returnTimestamps) return "file";
+  return returnTimestamps === "word" ? "timestamp_granularities" : "response_format";
 }
 
 /** Parts of a text; the last may have no end that was heard. */

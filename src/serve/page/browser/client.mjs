@@ -20,6 +20,9 @@ const KEY = "kindling.api-key";
 /** Kept for as long as the page is open, or in the browser where the reader asks for it. */
 let apiKey = kept(KEY);
 
+/** Whether requests have a key. */
+export const hasApiKey = () => apiKey !== undefined;
+
 /** @param {string} key @param {boolean} isKept in the browser */
 export function setApiKey(key, isKept) {
   apiKey = key || undefined;

@@ -1,5 +1,5 @@
 /** What is asked and told above the page. */
-import { setApiKey } from "./client.mjs";
+import { hasApiKey, setApiKey } from "./client.mjs";
 import { h } from "./dom.mjs";
 import { icon } from "./icons.mjs";
 import { words } from "./languages.mjs";
@@ -9,7 +9,7 @@ import { words } from "./languages.mjs";
 /** How long a notice stays that tells of nothing bad. */
 const NOTICE_MS = 8000;
 
-/** Asks for the server's key. @returns {Promise<boolean>} whether there is one now */
+/** Asks for a key that the server knows. @returns {Promise<boolean>} whether one was given */
 export function askForKey() {
   const w = words();
   const key = h("input", { type: "password", id: "api-key", autocomplete: "off", required: true });
@@ -17,14 +17,15 @@ export function askForKey() {
   const cancel = () => dialog.close("");
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "key-title", class: "key" },
+    { "aria-labelledby": "key-title", "aria-describedby": "key-hint", class: "key" },
     h(
       "form",
       { method: "dialog" },
       h("h2", { id: "key-title" }, w.apiKey),
-      h("p", {}, w.apiKeyHint),
+      h("p", { id: "key-hint" }, hasApiKey() ? w.apiKeyUnknown : w.apiKeyHint),
       h("label", {}, h("span", {}, w.apiKey), key),
       h("label", { class: "switch" }, keeps, h("span", {}, w.rememberKey)),
+      h("p", { class: "small" }, w.docsHint, h("a", { href: "/docs", target: "_blank", rel: "noopener" }, "/docs")),
       h(
         "div",
         { class: "row" },
