@@ -1,6 +1,7 @@
 import type { Worker } from "node:worker_threads";
 import { currentClient } from "./client.ts";
 import { ClientTurns } from "./client-turns.ts";
+import { IdleEnd, type IdleOptions } from "./idle-end.ts";
 
 /** The file of a worker of this folder. From source, as in tests, the built one: Node 20 reads no TypeScript. */
 export const workerFile = (name: string): URL =>
@@ -25,17 +26,19 @@ interface AskOptions<Answer> {
 
 /**
  * Asks a thread one thing after another: clients have turns, and requests of a client that ask for several things one
- * after another. It starts with the first, and an idle one keeps no program alive.
+ * after another. It starts with the first; an idle one keeps no program alive, and ends after a while.
  */
 export class WorkerJobs<Request, Answer> {
   private readonly start: () => Worker;
   private readonly waiting = new ClientTurns<Job<Request, Answer>>();
   private worker: Worker | undefined;
   private current: Job<Request, Answer> | undefined;
+  private readonly idle: IdleEnd;
 
   /** @param start the thread, which answers each message with one */
-  constructor(start: () => Worker) {
+  constructor(start: () => Worker, options?: IdleOptions) {
     this.start = start;
+    this.idle = new IdleEnd(() => void this.dispose(), options);
   }
 
   /**
@@ -69,6 +72,7 @@ export class WorkerJobs<Request, Answer> {
   /** Ends the thread; it starts anew when there is something to ask. */
   async dispose(): Promise<void> {
     const { worker } = this;
+    this.idle.stop();
     this.worker = undefined;
     await worker?.terminate();
   }
@@ -77,9 +81,12 @@ export class WorkerJobs<Request, Answer> {
     if (this.current) return;
     this.current = this.waiting.take();
     if (!this.current) {
-      this.worker?.unref();
+      if (!this.worker) return;
+      this.worker.unref();
+      this.idle.begin();
       return;
     }
+    this.idle.stop();
     this.worker ??= this.started();
     this.worker.ref();
     this.worker.postMessage(this.current.request);

@@ -3,6 +3,7 @@ import { onAbort } from "../../base/index.ts";
 import { type JobAnswer, type JobMessage, jobResult } from "../../generate/index.ts";
 import { ClientTurns } from "../client-turns.ts";
 import { RequestError } from "../errors.ts";
+import { IdleEnd, type IdleOptions } from "../idle-end.ts";
 
 /** A program of its own; from source, as in tests, the built one: Node 20 reads no TypeScript. */
 const workerFile = new URL(
@@ -37,10 +38,12 @@ export class GrammarThread {
   private current: Job | undefined;
   private worker: Worker | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private readonly idle: IdleEnd;
 
   /** @param options.mostMs what a job may take. @default 10000 */
-  constructor({ mostMs = MOST_MS }: { mostMs?: number } = {}) {
+  constructor({ mostMs = MOST_MS, ...options }: IdleOptions & { mostMs?: number } = {}) {
     this.mostMs = mostMs;
+    this.idle = new IdleEnd(() => void this.dispose(), options);
   }
 
   /**
@@ -72,6 +75,7 @@ export class GrammarThread {
   /** Ends the thread; it starts anew when there is something to do. */
   async dispose(): Promise<void> {
     const { worker } = this;
+    this.idle.stop();
     clearTimeout(this.timer);
     this.worker = undefined;
     await worker?.terminate();
@@ -81,9 +85,12 @@ export class GrammarThread {
     if (this.current) return;
     this.current = this.waiting.take();
     if (!this.current) {
-      this.worker?.unref(); // an idle thread keeps no program alive
+      if (!this.worker) return;
+      this.worker.unref(); // an idle thread keeps no program alive, and ends after a while
+      this.idle.begin();
       return;
     }
+    this.idle.stop();
     const isReady = this.worker !== undefined;
     this.worker ??= this.start();
     this.worker.ref();
