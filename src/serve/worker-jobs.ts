@@ -2,6 +2,7 @@ import type { Worker } from "node:worker_threads";
 import { onAbort } from "../base/index.ts";
 import { currentClient } from "./client.ts";
 import { ClientTurns } from "./client-turns.ts";
+import { IdleEnd, type IdleOptions } from "./idle-end.ts";
 
 /**
  * The file of a worker, by its path from this folder. From source, as in tests, the built one: Node 20 reads no
@@ -36,9 +37,9 @@ interface Job<Request, Answer> {
 type Settled<Answer> = { answer: Answer } | { error: unknown };
 
 /**
- * Asks a thread one thing after another. It starts with the first, and an idle one keeps no program alive. Clients have
- * turns: who asks much waits for it alone. The thread's program says "ready" first, then answers each request with a
- * message.
+ * Asks a thread one thing after another. It starts with the first; an idle one keeps no program alive, and ends after a
+ * while. Clients have turns: who asks much waits for it alone. The thread's program says "ready" first, then answers
+ * each request with a message.
  */
 export class WorkerJobs<Request, Answer> {
   private readonly start: () => Worker;
@@ -47,11 +48,13 @@ export class WorkerJobs<Request, Answer> {
   private worker: Worker | undefined;
   private current: Job<Request, Answer> | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private readonly idle: IdleEnd;
 
-  /** @param start the thread @param limit what an answer may take. @default as long as it takes */
-  constructor(start: () => Worker, limit?: TimeLimit) {
+  /** @param start the thread @param options when it ends, and what an answer may take. @default as long as it takes */
+  constructor(start: () => Worker, { limit, ...idle }: IdleOptions & { limit?: TimeLimit } = {}) {
     this.start = start;
     this.limit = limit;
+    this.idle = new IdleEnd(() => void this.dispose(), idle);
   }
 
   /**
@@ -87,6 +90,7 @@ export class WorkerJobs<Request, Answer> {
   /** Ends the thread; it starts anew when there is something to ask. */
   async dispose(): Promise<void> {
     const { worker } = this;
+    this.idle.stop();
     clearTimeout(this.timer);
     this.worker = undefined;
     await worker?.terminate();
@@ -96,9 +100,12 @@ export class WorkerJobs<Request, Answer> {
     if (this.current) return;
     this.current = this.waiting.take();
     if (!this.current) {
-      this.worker?.unref();
+      if (!this.worker) return;
+      this.worker.unref();
+      this.idle.begin();
       return;
     }
+    this.idle.stop();
     const isReady = this.worker !== undefined;
     this.worker ??= this.started();
     this.worker.ref();

@@ -1,5 +1,5 @@
 /** A loader and a clock that tests move. */
-import type { Clock } from "../serve/models/clock.ts";
+import type { Clock } from "../serve/clock.ts";
 
 /** A clock that stands still until it is turned. */
 export class HandClock implements Clock {

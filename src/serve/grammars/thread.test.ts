@@ -1,6 +1,8 @@
 /** The thread of grammars: turns of clients, what is given up, and what it survives. */
-import { describe, expect, test } from "vitest";
+import { Worker } from "node:worker_threads";
+import { describe, expect, test, vi } from "vitest";
 import { type GrammarSource, grammarTask, type JobMessage, type PackedTask } from "../../generate/index.ts";
+import { HandClock } from "../../testing/hand-loader.ts";
 import { GrammarThread } from "./thread.ts";
 
 const job = (content: GrammarSource): JobMessage[] => [
@@ -90,3 +92,19 @@ test("a thread that breaks down takes one job with it", () =>
     await expect(broken).rejects.toThrow("not a function");
     expect((await next).grammars.length).toBe(1);
   }));
+
+test("a thread that has nothing to do for a minute ends, and starts anew when there is something", async () => {
+  const clock = new HandClock();
+  const thread = new GrammarThread({ clock });
+  const ended = vi.spyOn(Worker.prototype, "terminate");
+  const run = () => thread.run<PackedTask>(quick, { client: "a", signal: never });
+  const first = await run();
+  clock.turn(59_999);
+  expect(ended).not.toHaveBeenCalled();
+  clock.turn(1);
+  expect(ended).toHaveBeenCalledTimes(1);
+  expect(await run()).toEqual(first);
+  await thread.dispose();
+  expect([ended.mock.calls.length, clock.waiting]).toEqual([2, 0]);
+  ended.mockRestore();
+});

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { OptionError } from "../../base/index.ts";
 import { type JobAnswer, type JobMessage, jobResult } from "../../generate/index.ts";
+import type { IdleOptions } from "../idle-end.ts";
 import { WorkerJobs, workerFile } from "../worker-jobs.ts";
 
 /** What a job may take, in milliseconds. The limits of grammars bound it to a second or two on an idle machine. */
@@ -21,11 +22,11 @@ export class GrammarThread {
   private readonly jobs: WorkerJobs<JobMessage, JobAnswer<unknown>>;
 
   /** @param options.mostMs what a job may take. @default 10000 */
-  constructor({ mostMs = MOST_MS }: { mostMs?: number } = {}) {
+  constructor({ mostMs = MOST_MS, ...idle }: IdleOptions & { mostMs?: number } = {}) {
     const file = workerFile("../generate/grammar-jobs/worker");
     // the program's arguments, such as conditions of imports, may not fit the built file
     const start = () => new Worker(file, { execArgv: [] });
-    this.jobs = new WorkerJobs(start, { mostMs, refusal: () => tookTooLong(mostMs) });
+    this.jobs = new WorkerJobs(start, { ...idle, limit: { mostMs, refusal: () => tookTooLong(mostMs) } });
   }
 
   /**

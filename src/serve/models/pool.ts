@@ -1,5 +1,5 @@
 import { OptionError } from "../../base/index.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { type Lease, type Loadable, Slot, type Waiter } from "./slot.ts";
 
 export interface PoolOptions {

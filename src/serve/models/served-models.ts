@@ -1,11 +1,11 @@
 import { setMaxListeners } from "node:events";
 import { nearest, OptionError } from "../../base/index.ts";
+import type { Clock } from "../clock.ts";
 import { RequestError } from "../errors.ts";
 import { ImageFetcher, type ImageHostOptions } from "../images/index.ts";
 import { Metrics, type ModelMetrics } from "../metrics.ts";
 import type { QueueOptions } from "../queue.ts";
 import { type ServedModel, Service } from "../service.ts";
-import type { Clock } from "./clock.ts";
 import { type KindModels, kinds, type ModelKind, type Servable } from "./entry.ts";
 import { checkLimits, type LimitOptions } from "./limits.ts";
 import { type LeaseOptions, Pool, type PoolState } from "./pool.ts";

@@ -1,0 +1,95 @@
+/** Threads of the server: turns, and the end of an idle one. */
+import { EventEmitter } from "node:events";
+import type { Worker } from "node:worker_threads";
+import { expect, test } from "vitest";
+import { HandClock } from "../testing/hand-loader.ts";
+import { asClient } from "./client.ts";
+import { WorkerJobs } from "./worker-jobs.ts";
+
+/** Answers when the test says so. */
+class HandWorker extends EventEmitter {
+  readonly asked: string[] = [];
+  isEnded = false;
+  isRef = true;
+
+  postMessage(request: string): void {
+    this.asked.push(request);
+  }
+
+  answer(): void {
+    this.emit("message", `of ${this.asked[this.asked.length - 1]}`);
+  }
+
+  ref(): void {
+    this.isRef = true;
+  }
+
+  unref(): void {
+    this.isRef = false;
+  }
+
+  async terminate(): Promise<number> {
+    this.isEnded = true;
+    this.emit("exit", 1);
+    return 1;
+  }
+}
+
+function handJobs() {
+  const clock = new HandClock();
+  const workers: HandWorker[] = [];
+  const jobs = new WorkerJobs<string, string>(
+    () => {
+      workers.push(new HandWorker());
+      return workers[workers.length - 1] as unknown as Worker;
+    },
+    { clock },
+  );
+  return { jobs, workers, clock };
+}
+
+const signal = new AbortController().signal;
+
+test("clients have turns, and so have requests of a client that ask for one thing after another", async () => {
+  const { jobs, workers } = handJobs();
+  const request = async (name: string, count: number) => {
+    for (let i = 1; i <= count; i++) await jobs.ask(`${name}${i}`, { signal });
+  };
+  const all = Promise.all([
+    ...["p", "q", "r"].map((name) => asClient("a", () => request(name, 2))),
+    asClient("b", () => request("z", 2)),
+  ]);
+  const expected = ["p1", "q1", "z1", "r1", "p2", "z2", "q2", "r2"];
+  for (const [i] of expected.entries()) {
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(workers[0].asked.length).toBe(i + 1);
+    workers[0].answer();
+  }
+  await all;
+  expect(workers[0].asked).toEqual(expected);
+});
+
+test("a thread that has nothing to do for a minute ends, and starts anew when there is something", async () => {
+  const { jobs, workers, clock } = handJobs();
+  const ask = async (request: string) => {
+    const answer = jobs.ask(request, { signal });
+    workers[workers.length - 1].answer();
+    return answer;
+  };
+  expect(await ask("a")).toBe("of a");
+  clock.turn(59_999);
+  expect(await ask("b")).toBe("of b"); // a minute from here
+  clock.turn(59_999);
+  expect([workers.length, workers[0].isEnded, workers[0].isRef]).toEqual([1, false, false]);
+  clock.turn(1);
+  expect(workers[0].isEnded).toBe(true);
+  expect(await ask("c")).toBe("of c");
+  expect(workers.length).toBe(2);
+  const long = jobs.ask("d", { signal });
+  clock.turn(600_000); // it is at work
+  expect(workers[1].isEnded).toBe(false);
+  workers[1].answer();
+  expect(await long).toBe("of d");
+  await jobs.dispose();
+  expect(clock.waiting).toBe(0);
+});
