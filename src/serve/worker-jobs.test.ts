@@ -6,11 +6,16 @@ import { HandClock } from "../testing/hand-loader.ts";
 import { asClient } from "./client.ts";
 import { WorkerJobs } from "./worker-jobs.ts";
 
-/** Answers when the test says so. */
+/** Is ready at once, and answers when the test says so. */
 class HandWorker extends EventEmitter {
   readonly asked: string[] = [];
   isEnded = false;
   isRef = true;
+
+  constructor() {
+    super();
+    queueMicrotask(() => this.emit("message", "ready"));
+  }
 
   postMessage(request: string): void {
     this.asked.push(request);
@@ -73,6 +78,7 @@ test("a thread that has nothing to do for a minute ends, and starts anew when th
   const { jobs, workers, clock } = handJobs();
   const ask = async (request: string) => {
     const answer = jobs.ask(request, { signal });
+    await null; // it is ready
     workers[workers.length - 1].answer();
     return answer;
   };
