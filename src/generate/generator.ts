@@ -1,4 +1,4 @@
-import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
+import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
 import { GeneratorAdapters } from "./adapters.ts";
@@ -24,7 +24,7 @@ import { pickOptionNames, placeNames, rowOptionNames } from "./pick-option-names
 import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
 import { SearchGenerator, type SearchOptions } from "./search-generator.ts";
 import { proposerOf, type SpeculationOptions, speculationNames, withoutSpeculation } from "./speculation/index.ts";
-import { requireTokenIds } from "./token-ids.ts";
+import { requirePrompt } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 
 /** Who goes first where texts wait for one another. */
@@ -269,7 +269,7 @@ export class Generator {
     checkOptions("score", options, ["topLogprobs", "signal"]);
     const { topLogprobs = 0 } = options;
     requireNumbers("score", { topLogprobs }, { topLogprobs: numberRules.wholeNumber });
-    this.checkPrompt(ids);
+    requirePrompt(ids, this.model.config.vocabSize);
     const { contextLength } = this;
     if (ids.length > contextLength) throw new ContextLengthError({ promptTokens: ids.length, contextLength });
     return this.scorer.score(ids, options);
@@ -282,7 +282,7 @@ export class Generator {
     checkOptions("generate", settings, rowOptionNames);
     if (adapter !== undefined) this.adapters.require(adapter);
     requirePlace({ priority, group });
-    this.checkPrompt(ids);
+    requirePrompt(ids, this.model.config.vocabSize);
     const room = roomOfEmbedded(this.limits);
     if (embedded && ids.length > room) throw new ContextLengthError({ promptTokens: ids.length, contextLength: room });
     const picker = new TokenPicker(this.model, ids, ids, settings, { hasBeams: true, hasContrastive: true });
@@ -291,17 +291,6 @@ export class Generator {
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
     return { prompt: ids, picker, embedded, proposer, priority, group };
-  }
-
-  private checkPrompt(prompt: readonly number[]): void {
-    if (prompt.length === 0)
-      throw new DataError({
-        where: "generate",
-        expected: "a prompt of at least one token",
-        received: "none",
-        fix: "start with some text or the end-of-text token",
-      });
-    requireTokenIds(prompt, this.model.config.vocabSize);
   }
 
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */

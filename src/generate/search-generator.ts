@@ -1,4 +1,4 @@
-import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
+import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { type BeamText, searchBeams, searchContrastive } from "./beams/index.ts";
 import { type CacheScales, scalesOf } from "./cache-scales.ts";
@@ -9,7 +9,7 @@ import { ModelStructure } from "./model-structure.ts";
 import { rowOptionNames } from "./pick-option-names.ts";
 import { SearchRows } from "./search-rows.ts";
 import type { BuiltWays } from "./search-settings.ts";
-import { requireTokenIds } from "./token-ids.ts";
+import { requirePrompt } from "./token-ids.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 
@@ -130,14 +130,7 @@ export class SearchGenerator {
 
   private pickerOf(prompt: readonly number[], settings: Omit<SearchOptions, "signal">, built: BuiltWays): TokenPicker {
     checkOptions("generate", settings, rowOptionNames);
-    if (prompt.length === 0)
-      throw new DataError({
-        where: "generate",
-        expected: "a prompt of at least one token",
-        received: "none",
-        fix: "start with some text or the end-of-text token",
-      });
-    requireTokenIds(prompt, this.model.config.vocabSize);
+    requirePrompt(prompt, this.model.config.vocabSize);
     const picker = new TokenPicker(this.model, prompt, prompt, settings, built);
     const { tokens, isAsked } = picker.limitOf(settings);
     const { cacheLimit = this.contextLength } = this.model;

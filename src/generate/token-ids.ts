@@ -11,3 +11,15 @@ export function requireTokenIds(ids: readonly number[], vocabSize: number): void
     fix: "encode the text with this model's tokenizer",
   });
 }
+
+/** @throws DataError for a prompt without tokens, or with an id that is no token of the vocabulary */
+export function requirePrompt(prompt: readonly number[], vocabSize: number): void {
+  if (prompt.length === 0)
+    throw new DataError({
+      where: "generate",
+      expected: "a prompt of at least one token",
+      received: "none",
+      fix: "start with some text or the end-of-text token",
+    });
+  requireTokenIds(prompt, vocabSize);
+}
