@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   checkOptions,
+  DataError,
   fromBfloat16Bits,
   fromFloat16Bits,
   listedNames,
@@ -56,6 +57,15 @@ test("16-bit floats round to nearest, ties to even", () => {
 test("the nearest known word is found", () => {
   expect(nearest("learningrate", ["learningRate", "seed"])).toBe("learningRate");
   expect(nearest("xyzzy", ["learningRate", "seed"])).toBeUndefined();
+});
+
+test.each([
+  ["a file", "none", "check the path", "w: expected a file; received none. Fix: check the path."],
+  ["a file", "none", 'did you mean "x"?', 'w: expected a file; received none. Fix: did you mean "x"?'],
+  ["one.", "The disk is full.", "Make room.", "w: expected one; received The disk is full. Fix: Make room."],
+  ["a list", "[1, 2...", "shorten it …", "w: expected a list; received [1, 2…. Fix: shorten it …"],
+])("an error has each full stop once: %s, %s, %s", (expected, received, fix, message) => {
+  expect(new DataError({ where: "w", expected, received, fix }).message).toBe(message);
 });
 
 test("an error lists a few names, and of many the nearest", () => {

@@ -9,6 +9,12 @@ export interface ErrorParts {
   cause?: unknown;
 }
 
+/** What an error says: its parts may be sentences of others, with full stops of their own. */
+export function errorMessage({ where, expected, received, fix }: Omit<ErrorParts, "cause">): string {
+  const part = (text: string) => text.replace(/\.{3}$/, "…").replace(/\.$/, "");
+  return `${where}: expected ${part(expected)}; received ${part(received)}. Fix: ${fix}${/[.?!…]$/.test(fix) ? "" : "."}`;
+}
+
 /**
  * Base of all errors thrown on purpose by Kindling. The parts are kept as fields, so that a server or a CLI can map
  * them without reading the message.
@@ -21,7 +27,7 @@ export class KindlingError extends Error {
   private isLocated = false;
 
   constructor({ where, expected, received, fix, cause }: ErrorParts) {
-    super(`${where}: expected ${expected}; received ${received}. Fix: ${fix}.`, cause === undefined ? {} : { cause });
+    super(errorMessage({ where, expected, received, fix }), cause === undefined ? {} : { cause });
     this.name = new.target.name;
     this.where = where;
     this.expected = expected;

@@ -30,6 +30,7 @@ export {
   DataError,
   DTypeError,
   type ErrorParts,
+  errorMessage,
   GraphError,
   KindlingError,
   listedNames,

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
-import { type KindlingError, nearest, OptionError } from "../base/index.ts";
+import { errorMessage, type KindlingError, nearest, OptionError } from "../base/index.ts";
 import type { RunConfig } from "../train/index.ts";
 import { typedSamplingFlags } from "./sampling-flags.ts";
 
@@ -104,7 +104,12 @@ const asTyped = (text: string): string =>
 export function messageOf(error: KindlingError): string {
   if (!(error instanceof OptionError)) return error.message;
   const { where, expected, received, fix } = error;
-  return `${asTyped(where)}: expected ${asTyped(expected)}; received ${asTyped(received)}. Fix: ${asTyped(fix)}.`;
+  return errorMessage({
+    where: asTyped(where),
+    expected: asTyped(expected),
+    received: asTyped(received),
+    fix: asTyped(fix),
+  });
 }
 
 /** The property in which commander keeps an option. */
