@@ -252,21 +252,17 @@ describe("a long prompt", () => {
   test("is encoded beside the event loop, and its true length is told", async () => {
     server = await serve(tinyServedModel(), { port: 0 });
     const answer = complete({ prompt: long });
-    let longest = 0;
+    let others = 0;
     let isDone = false;
     void answer.finally(() => {
       isDone = true;
     });
-    while (!isDone) {
-      const asked = performance.now();
-      await (await fetch(`${server.url}/health`)).text();
-      longest = Math.max(longest, performance.now() - asked);
-    }
+    for (; !isDone; others++) await (await fetch(`${server.url}/health`)).text();
     expect(await errorOf(await answer)).toMatchObject({
       code: "context_length_exceeded",
       message: expect.stringContaining("2000000 tokens"),
     });
-    expect(longest).toBeLessThan(500); // much below what it takes, with room for a busy machine
+    expect(others).toBeGreaterThan(10); // answered meanwhile; at once none would be
   });
 
   test("that fits gives the answer of its ids", async () => {
