@@ -1,5 +1,6 @@
 /** vLLM's `prompt_logprobs`. */
 import { expect, test, vi } from "vitest";
+import { jsonPost } from "../testing/json-post.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
 import { createApp } from "./index.ts";
 
@@ -16,11 +17,7 @@ interface Answer {
 }
 
 async function post(path: string, body: object) {
-  const response = await app.request(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  const response = await app.request(path, jsonPost(body));
   return { status: response.status, body: (await response.json()) as Answer };
 }
 const complete = (body: object) => post("/v1/completions", { prompt: "Once", max_tokens: 2, temperature: 0, ...body });
@@ -83,13 +80,8 @@ test("several prompts have their own, and an echo its own number: each prompt is
 
 test("a chat has one list beside its choices, of the rendered prompt", async () => {
   const { body } = await chat({ prompt_logprobs: 1, n: 2 });
-  const { tokens } = (await (
-    await app.request("/tokenize", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ messages }),
-    })
-  ).json()) as { tokens: number[] };
+  const tokenized = await app.request("/tokenize", jsonPost({ messages }));
+  const { tokens } = (await tokenized.json()) as { tokens: number[] };
   expect(body.prompt_logprobs).toEqual(await expected(tokens, 1));
   for (const choice of body.choices) expect(choice).not.toHaveProperty("prompt_logprobs");
   expect((await chat({})).body).not.toHaveProperty("prompt_logprobs");

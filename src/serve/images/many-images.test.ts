@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { limits } from "../../base/index.ts";
 import { goldenModels } from "../../testing/golden-model.ts";
+import { jsonPost } from "../../testing/json-post.ts";
 import { visionModel } from "../../testing/vision-model.ts";
 import { asClient } from "../client.ts";
 import { createApp } from "../index.ts";
@@ -62,11 +63,8 @@ test("more images than the option are refused by its name, by every API", async 
     for (const [path, body] of bodies) {
       const limit = path === "/v1/responses" ? { max_output_tokens: 1 } : path === "/api/chat" ? {} : { max_tokens: 1 };
       const options = path === "/api/chat" ? { options: { num_predict: 1 } } : {};
-      const answer = await app.request(path, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ model: "llava", stream: false, ...limit, ...options, ...body }),
-      });
+      const request = { model: "llava", stream: false, ...limit, ...options, ...body };
+      const answer = await app.request(path, jsonPost(request));
       const text = await answer.text();
       expect([path, answer.status]).toEqual([path, status]);
       if (status === 400) expect(text).toContain("at most 1 images (option maxImages)");
