@@ -48,7 +48,7 @@ test("files, batches and results are the owner's alone", async () => {
     Object.assign(seen, await rights().catch(() => ({}))); // results are there until the batch is done
     const batch = await client.batches.retrieve(id);
     return batch.status === "completed" && batch;
-  });
+  }, 20_000);
   Object.assign(seen, await rights());
   expect(Object.keys(seen)).toEqual(
     expect.arrayContaining([
