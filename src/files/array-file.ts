@@ -4,6 +4,7 @@ import {
   createHash,
   join,
   openSync,
+  randomUUID,
   readFileSync,
   readSync,
   renameSync,
@@ -59,6 +60,8 @@ export interface Kept<T> {
 export class ArrayFile<T> {
   private readonly folder: string;
   private readonly key: string;
+  /** Where it is written; of no other process, also of one that ended in the middle. */
+  private readonly temporary: string;
   private readonly file: number;
   private readonly known: Index<T> | undefined;
   private readonly written: Index<T> = { bytes: 0, items: [] };
@@ -69,6 +72,7 @@ export class ArrayFile<T> {
     this.folder = folder;
     this.key = key;
     this.known = known;
+    this.temporary = this.path(`.${randomUUID()}.tmp`);
     this.file = known ? openSync(this.path(".bin"), "r") : openSync(this.temporary, "wx+", 0o600);
   }
 
@@ -97,10 +101,6 @@ export class ArrayFile<T> {
   }
 
   private path = (suffix: string) => join(this.folder, `${this.key}${suffix}`);
-
-  private get temporary(): string {
-    return this.path(`.${process.pid}.tmp`);
-  }
 
   /** The next item: from the file if it is the expected one, otherwise what `make` makes. */
   take(isExpected: (about: T) => boolean, make: () => Kept<T>): Kept<T> {
@@ -153,8 +153,7 @@ export class ArrayFile<T> {
       const isUsed = this.known && this.isWhole && this.next === this.known.items.length;
       const now = new Date();
       if (isUsed) utimesSync(this.path(".json"), now, now);
-      else if (this.known)
-        rmSync(this.path(".json"), { force: true }); // other code made it than it says
+      else if (this.known) rmSync(this.path(".json"), { force: true });
       else if (this.isWhole) this.commit();
       else rmSync(this.temporary, { force: true });
     } catch {
@@ -164,7 +163,7 @@ export class ArrayFile<T> {
 
   private commit(): void {
     const { bytes, items } = this.written;
-    const index = `${this.temporary.slice(0, -".tmp".length)}.index.tmp`;
+    const index = this.path(`.${randomUUID()}.tmp`);
     renameSync(this.temporary, this.path(".bin"));
     writeFileSync(index, JSON.stringify({ bytes, items }), { mode: 0o600 });
     renameSync(index, this.path(".json")); // last: from now on it is found
