@@ -62,8 +62,8 @@ test("the nearest known word is found", () => {
 test.each([
   ["a file", "none", "check the path", "w: expected a file; received none. Fix: check the path."],
   ["a file", "none", 'did you mean "x"?', 'w: expected a file; received none. Fix: did you mean "x"?'],
-  ["one.", "The disk is full.", "Make room.", "w: expected one; received The disk is full. Fix: Make room."],
-  ["a list", "[1, 2...", "shorten it …", "w: expected a list; received [1, 2…. Fix: shorten it …"],
+  ["room", "The disk is full.", "Make room.", "w: expected room; received The disk is full. Fix: Make room."],
+  ["names as a.b.", "[1, 2...", "cut it …", "w: expected names as a.b.; received [1, 2... Fix: cut it …"],
 ])("an error has each full stop once: %s, %s, %s", (expected, received, fix, message) => {
   expect(new DataError({ where: "w", expected, received, fix }).message).toBe(message);
 });

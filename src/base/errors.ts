@@ -11,8 +11,8 @@ export interface ErrorParts {
 
 /** What an error says: its parts may be sentences of others, with full stops of their own. */
 export function errorMessage({ where, expected, received, fix }: Omit<ErrorParts, "cause">): string {
-  const part = (text: string) => text.replace(/\.{3}$/, "…").replace(/\.$/, "");
-  return `${where}: expected ${part(expected)}; received ${part(received)}. Fix: ${fix}${/[.?!…]$/.test(fix) ? "" : "."}`;
+  const ended = (text: string) => (/[.?!…]$/.test(text) ? text : `${text}.`);
+  return `${where}: expected ${expected}; received ${ended(received)} Fix: ${ended(fix)}`;
 }
 
 /**

@@ -18,7 +18,10 @@ const deletions: Readonly<Record<string, string>> = {
   "compare/results.ts": "the end of a line that was cut off, of the results that it goes on with",
   "deploy/write.ts":
     "files of an earlier deployment in its folder, by their hashes, and its own temporary ones; paths out of it are passed over",
+  "files/array-file.ts":
+    "its own temporary file in the cache of weights, and the index of one that is of something else",
   "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
+  "files/cache-folder.ts": "the least recently used files of a folder of caches, and what was left of writing there",
   "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
   "files/spill-file.ts": "the name of the temporary file that it has just made",
   "hub/cached.ts":
