@@ -10,13 +10,14 @@ const isFolder = (path: string) =>
  * Makes a folder and those above it; one that is there stays as it is. Node's own `mkdir` with `recursive` tries
  * without end where the disk answers "nothing there" for a new folder in one that is there, as /proc and a mount that
  * has gone do.
+ * @param options mode: who may do what with the folder, if it is made. @default the system's
  */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string, { mode }: { mode?: number } = {}): Promise<void> {
   if (await isFolder(path)) return;
   const parent = dirname(path);
   if (parent !== path) await makeFolder(parent);
   try {
-    await mkdir(path);
+    await mkdir(path, mode);
   } catch (cause) {
     if (!(await isFolder(path))) throw cause; // another process may have made it in between
   }

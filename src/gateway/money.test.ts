@@ -1,5 +1,5 @@
 /** Prices, budgets, usage and where it is kept. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
@@ -167,7 +167,14 @@ const stores: Record<string, () => Promise<UsageStore>> = {
     closing.push({ close: () => rm(folder, { recursive: true }) });
     const file = { sqlite: join(folder, "usage.db") };
     await (await openStore(file)).close();
-    return openStore(file); // its tables are there already
+    const store = await openStore(file); // its tables are there already
+    const names = await readdir(folder);
+    expect(names).toContain("usage.db-wal");
+    for (const name of names) expect([name, (await stat(join(folder, name))).mode & 0o777]).toEqual([name, 0o600]);
+    await expect(openStore({ sqlite: join(folder, "none", "usage.db") })).rejects.toThrow(
+      /usage\.db: .*received ENOENT/,
+    );
+    return store;
   },
   PostgreSQL: async () => {
     const database = new PGlite();

@@ -1,4 +1,6 @@
+import { open } from "node:fs/promises";
 import { RuntimeError } from "../base/index.ts";
+import { ownerModes } from "../files/index.ts";
 import type { GatewayConfig } from "./config.ts";
 import { MemoryUsageStore } from "./memory-store.ts";
 import { type SqlClient, SqlUsageStore } from "./sql-store.ts";
@@ -18,6 +20,8 @@ async function openSqlite(path: string): Promise<UsageStore> {
   const { default: Database } = await optional("libsql", () => import("libsql"));
   let database: InstanceType<typeof Database>;
   try {
+    // a file that is made is its owner's alone, and so are those that SQLite makes beside it
+    await open(path, "a", ownerModes.file).then((file) => file.close());
     database = new Database(path);
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA busy_timeout = 5000");

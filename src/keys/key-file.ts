@@ -1,12 +1,10 @@
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { DataError, isObject, type OnWarning, OptionError, warnOnConsole } from "../base/index.ts";
-import { exists, FolderLock, readJson, writeFileAtomic } from "../files/index.ts";
+import { exists, FolderLock, ownerModes, readJson, writeFileAtomic } from "../files/index.ts";
 import { type ApiKey, checkKeyLimits, checkKeyName, hashOfKey, type KeyLimits, newKey } from "./api-key.ts";
 
 const VERSION = 1;
-/** Its owner's alone. */
-const MODE = 0o600;
 const READABLE_BY_GROUP = 0o040;
 const READABLE_BY_OTHERS = 0o004;
 
@@ -77,7 +75,7 @@ async function changeKeys(path: string, change: (keys: readonly ApiKey[]) => rea
   try {
     const keys = (await exists(path)) ? keysOf(await readJson(path), path) : [];
     const json = { version: VERSION, keys: change(keys) };
-    await writeFileAtomic(path, `${JSON.stringify(json, null, 2)}\n`, { mode: MODE });
+    await writeFileAtomic(path, `${JSON.stringify(json, null, 2)}\n`, { mode: ownerModes.file });
   } finally {
     await lock.release();
   }

@@ -1,5 +1,5 @@
 import { join } from "#system";
-import { FolderLock, makeFolder } from "../files/index.ts";
+import { FolderLock, makeFolder, ownerModes } from "../files/index.ts";
 import { BatchStore } from "./batches/store.ts";
 import { type FileLimits, FileStore } from "./files/store.ts";
 
@@ -9,7 +9,9 @@ const use = {
   otherwise: "choose another --data",
 };
 
-/** Where a server keeps files and batches, over restarts and kills. One server at a time has it. */
+/**
+ * Where a server keeps files and batches, over restarts and kills: its owner's alone. One server at a time has it.
+ */
 export class DataFolder {
   readonly files: FileStore;
   readonly batches: BatchStore;
@@ -28,7 +30,7 @@ export class DataFolder {
    * @throws DataError when another server has it, or a file of it is damaged; WriteError when it cannot be written
    */
   static async open(folder: string, limits: FileLimits = {}): Promise<DataFolder> {
-    await makeFolder(folder);
+    await makeFolder(folder, { mode: ownerModes.folder });
     const lock = await FolderLock.acquire(folder, use);
     try {
       const files = await FileStore.open(join(folder, "files"), limits);

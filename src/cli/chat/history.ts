@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { ownerModes } from "../../files/index.ts";
 
 /** Lines that the arrow keys reach. */
 const MOST_LINES = 1000;
@@ -39,8 +40,8 @@ export class History {
   add(line: string): void {
     if (this.path === undefined || line.trim() === "") return;
     try {
-      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
-      appendFileSync(this.path, `${line}\n`, { mode: 0o600 });
+      mkdirSync(dirname(this.path), { recursive: true, mode: ownerModes.folder });
+      appendFileSync(this.path, `${line}\n`, { mode: ownerModes.file });
     } catch {
       // a disk that is full or read-only
     }
@@ -49,6 +50,6 @@ export class History {
 
 function shorten(path: string, lines: readonly string[]): void {
   const temporary = `${path}.tmp-${process.pid}`;
-  writeFileSync(temporary, `${lines.join("\n")}\n`, { mode: 0o600 });
+  writeFileSync(temporary, `${lines.join("\n")}\n`, { mode: ownerModes.file });
   renameSync(temporary, path);
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream, type FileHandle, join, open } from "#system";
-import { exists, withWriteErrors } from "../../files/index.ts";
+import { exists, ownerModes, withWriteErrors } from "../../files/index.ts";
 
 /** What came of a request: the answer of its endpoint, or why there is none. */
 export type Outcome = { status: number; body: unknown } | { code: string; message: string };
@@ -26,7 +26,7 @@ class LineLog {
   static async open(path: string, onLine: (line: string) => void): Promise<LineLog> {
     const whole = (await exists(path)) ? await readLines(path, onLine) : 0;
     return withWriteErrors(path, async () => {
-      const log = new LineLog(path, await open(path, "a"));
+      const log = new LineLog(path, await open(path, "a", ownerModes.file));
       log.bytes = whole;
       await log.file.truncate(whole).catch((error) => log.closedAfter(error));
       return log;

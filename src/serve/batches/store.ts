@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { join, readdir, rm } from "#system";
-import { makeFolder, withWriteErrors, writeFileAtomic } from "../../files/index.ts";
+import { makeFolder, ownerModes, withWriteErrors, writeFileAtomic } from "../../files/index.ts";
 import { RequestError } from "../errors.ts";
 import { freshFileId } from "../files/store.ts";
 import { storedRecord } from "../stored-record.ts";
@@ -77,7 +77,7 @@ export class BatchStore {
   /** @throws DataError for a damaged record; WriteError when the folder cannot be written */
   static async open(folder: string): Promise<BatchStore> {
     const store = new BatchStore(folder);
-    await makeFolder(folder);
+    await makeFolder(folder, { mode: ownerModes.folder });
     const records: Batch[] = [];
     for (const id of await readdir(folder)) {
       const place = store.folderOf(id);
@@ -132,7 +132,7 @@ export class BatchStore {
       completed: 0,
       failed: 0,
     };
-    await makeFolder(this.folderOf(batch.id));
+    await makeFolder(this.folderOf(batch.id), { mode: ownerModes.folder });
     await this.inTurn(() => this.write(batch));
     this.records.set(batch.id, batch);
     await this.forgetOldest();
@@ -160,7 +160,8 @@ export class BatchStore {
   }
 
   private write(batch: Batch): Promise<void> {
-    return writeFileAtomic(join(this.folderOf(batch.id), "batch.json"), JSON.stringify(batch));
+    const path = join(this.folderOf(batch.id), "batch.json");
+    return writeFileAtomic(path, JSON.stringify(batch), { mode: ownerModes.file });
   }
 
   private async inTurn(work: () => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { copyFile, createReadStream, join, open, readdir, rename, rm } from "#system";
 import { KindlingError } from "../../base/index.ts";
-import { makeFolder, readBytes, withWriteErrors, writeFileAtomic } from "../../files/index.ts";
+import { makeFolder, ownerModes, readBytes, withWriteErrors, writeFileAtomic } from "../../files/index.ts";
 import { RequestError } from "../errors.ts";
 import { utf8Text } from "../request-body.ts";
 import { storedRecord } from "../stored-record.ts";
@@ -57,7 +57,7 @@ export class FileStore {
   /** @throws DataError for a damaged record; WriteError when the folder cannot be written */
   static async open(folder: string, limits: FileLimits = {}): Promise<FileStore> {
     const store = new FileStore(folder, limits);
-    await makeFolder(folder);
+    await makeFolder(folder, { mode: ownerModes.folder });
     const names = await readdir(folder);
     const records = await Promise.all(
       names.filter((name) => /^file-\w+\.json$/.test(name)).map((name) => storedRecord(join(folder, name), fileRecord)),
@@ -105,7 +105,9 @@ export class FileStore {
     }
     this.bytes += content.byteLength; // others come while it is written
     try {
-      return await this.saved(file, content.byteLength, (path) => writeFileAtomic(path, content));
+      return await this.saved(file, content.byteLength, (path) =>
+        writeFileAtomic(path, content, { mode: ownerModes.file }),
+      );
     } catch (error) {
       throw storageError(error);
     } finally {
@@ -120,7 +122,7 @@ export class FileStore {
   async adopt(file: NewFile, from: string, bytes: number): Promise<FileRecord> {
     return this.saved(file, bytes, (path) =>
       withWriteErrors(path, async () => {
-        await copyFile(from, `${path}.new`);
+        await copyFile(from, `${path}.new`); // with its rights
         const copy = await open(`${path}.new`, "r+");
         await copy.sync().finally(() => copy.close());
         await rename(`${path}.new`, path);
@@ -135,7 +137,7 @@ export class FileStore {
   ): Promise<FileRecord> {
     const record: FileRecord = { ...file, id, bytes, createdAt: Date.now() };
     await write(this.path(id, "bin"));
-    await writeFileAtomic(this.path(id, "json"), JSON.stringify(record));
+    await writeFileAtomic(this.path(id, "json"), JSON.stringify(record), { mode: ownerModes.file });
     this.add(record);
     return record;
   }

@@ -1,4 +1,5 @@
 import { appendFileSync } from "node:fs";
+import { ownerModes } from "../../files/index.ts";
 
 /** Things that whoever answers for a server asks after. None of them has a secret in it. */
 export type AuditEvent =
@@ -14,9 +15,6 @@ export type AuditEvent =
 const MINUTE_MS = 60_000;
 /** Lines that wrong keys may fill the disk with, in a minute; of the others there is a count. */
 const MOST_REFUSALS = 60;
-
-/** Its owner's alone. */
-const MODE = 0o600;
 
 /** A file that grows by a line of JSON for each event. */
 export class AuditLog {
@@ -60,7 +58,7 @@ export class AuditLog {
   private append(event: AuditEvent): void {
     const line = JSON.stringify({ time: new Date(this.now()).toISOString(), ...event });
     try {
-      appendFileSync(this.path, `${line}\n`, { mode: MODE });
+      appendFileSync(this.path, `${line}\n`, { mode: ownerModes.file });
       this.hasFailed = false;
     } catch (cause) {
       // the server goes on: a full disk must not stop it, nor fill its log
