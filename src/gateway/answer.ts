@@ -73,7 +73,7 @@ function passedOn(answering: Answering, forwarded: Forwarded, look: CacheLook | 
   const answerer: Answerer = { upstream, model, price: gateway.priceOf(upstream, model, request.model) };
   switch (answer.kind) {
     case "json":
-      release();
+      release("complete");
       exchange.end({ status: 200, answerer, usage: usageOf(answer.json) });
       look?.keep({ isStreamed: false, bytes: answer.bytes });
       return c.body(new Uint8Array(answer.bytes), 200, { "content-type": "application/json" });
@@ -83,7 +83,7 @@ function passedOn(answering: Answering, forwarded: Forwarded, look: CacheLook | 
         answering,
         answer.blocks,
         (end) => {
-          release({ isCut: end.outcome === "cut" });
+          release(end.outcome);
           exchange.end({ status: statusOf(end), answerer, usage: end.usage, outputEvents: end.events });
           if (end.outcome === "complete" && kept?.bytes) look?.keep({ isStreamed: true, bytes: kept.bytes });
         },
@@ -93,7 +93,7 @@ function passedOn(answering: Answering, forwarded: Forwarded, look: CacheLook | 
     case "bytes":
       return c.body(
         bytesOf(answering, answer.bytes, (status) => {
-          release({ isCut: status === 502 });
+          release(status === 200 ? "complete" : status === 502 ? "cut" : "gone");
           exchange.end({ status, answerer });
         }),
         200,

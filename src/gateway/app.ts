@@ -34,10 +34,11 @@ export function gatewayApp(
     return c.body(body, 200, { "content-type": type });
   });
   app.get("/usage", async (c) => c.json(await usage(c, gateway)));
-  app.get("/v1/models", (c) => c.json({ object: "list", data: modelsOf(c, gateway).map(modelObject) }));
+  app.get("/v1/models", (c) => c.json({ object: "list", data: gateway.modelsFor(c.get("record")).map(modelObject) }));
   app.get("/v1/models/:id{.+}", (c) => {
     const id = c.req.param("id");
-    if (!modelsOf(c, gateway).includes(id)) throw gateway.unknownModel(id);
+    const record = c.get("record");
+    if (!gateway.modelsFor(record).includes(id)) throw gateway.unknownModel(id, record);
     return c.json(modelObject(id));
   });
   for (const path of routes) {
@@ -52,12 +53,6 @@ export function gatewayApp(
   }
   answerErrors(app);
   return { app, operations };
-}
-
-/** Models that the key may ask for. */
-function modelsOf(c: Context<Environment>, { models }: Gateway): readonly string[] {
-  const allowed = c.get("record").key?.limits.models;
-  return allowed ? models.filter((model) => allowed.includes(model)) : models;
 }
 
 const modelObject = (id: string) => ({ id, object: "model", created: 0, owned_by: "kindling-gateway" });

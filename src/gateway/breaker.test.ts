@@ -2,7 +2,15 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { type Answering, chatAnswer, errorBody, fakeUpstream, sendJson } from "../testing/fake-upstream.ts";
+import {
+  type Answering,
+  chatAnswer,
+  chatPiece,
+  errorBody,
+  eventText,
+  fakeUpstream,
+  sendJson,
+} from "../testing/fake-upstream.ts";
 import { testGateway } from "../testing/gateways.ts";
 import type { ConfigInput } from "./index.ts";
 
@@ -12,6 +20,8 @@ afterEach(async () => {
 });
 
 const OPEN_MS = 100_000;
+const events = { "content-type": "text/event-stream" };
+const half = eventText(chatPiece("half"));
 
 /** A gateway over one upstream of two models, which rests after two failures and is asked once for a request. */
 async function gatewayOver(baseUrl: string, more: Partial<ConfigInput> = {}) {
@@ -71,6 +81,22 @@ test.each<[string, Answering, string]>([
     '{upstream="a",upstream_model="shaky-v1"}': 2,
     '{upstream="a",upstream_model="steady-v1"}': 0,
   });
+});
+
+test("a model whose streams are cut off again and again rests, though each begins well", async () => {
+  const upstream = await upstreamWith((_, r) =>
+    r.writeHead(200, events).write(half, () => setImmediate(() => r.destroy())),
+  );
+  const { ask, url } = await gatewayOver(upstream.url);
+  const stream = (model: string) =>
+    fetch(`${url}/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model, messages: [{ role: "user", content: "Hello" }], stream: true }),
+    }).then((response) => response.text());
+  for (let i = 0; i < 2; i++) expect(await stream("shaky")).toContain("upstream_cut");
+  expect(await ask("shaky")).toMatchObject({ status: 503, code: "upstream_unavailable" });
+  expect(await ask("steady")).toMatchObject({ status: 200 });
 });
 
 test("a model that the upstream does not know, and a request that is wrong, rest nothing", async () => {

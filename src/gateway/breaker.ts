@@ -1,5 +1,5 @@
 export interface BreakerOptions {
-  /** Failures in a row after which nothing is sent. */
+  /** Failures in a row after which nothing is sent; so many answers in a row that are cut off count alike. */
   failures: number;
   /** How long nothing is sent then, in milliseconds. */
   openMs: number;
@@ -13,11 +13,12 @@ export type BreakerState = "closed" | "open" | "half-open";
 /**
  * Keeps requests away from what fails again and again: an upstream, or one of its models. Whoever sends one asks
  * `enter` first, and says afterwards how it went: `succeed`, `fail`, or `leave` where that is not known, as when the
- * client went away.
+ * client went away. Of an answer that comes in pieces it says `begin`, and in the end `succeed` or `cut`.
  */
 export class CircuitBreaker {
   private readonly options: BreakerOptions;
   private failures = 0;
+  private cuts = 0;
   private openUntil: number | undefined;
   private isTrying = false;
 
@@ -47,17 +48,32 @@ export class CircuitBreaker {
     return true;
   }
 
-  succeed(): void {
+  /** An answer has begun, which may yet be cut off: others need not wait for its end. */
+  begin(): void {
     this.failures = 0;
     this.openUntil = undefined;
     this.isTrying = false;
   }
 
+  succeed(): void {
+    this.begin();
+    this.cuts = 0;
+  }
+
   fail(): void {
     this.failures++;
-    const { failures, openMs, now } = this.options;
-    if (this.isTrying || this.failures >= failures) this.openUntil = now() + openMs;
+    if (this.isTrying || this.failures >= this.options.failures) this.open();
     this.isTrying = false;
+  }
+
+  /** An answer that had begun was cut off. */
+  cut(): void {
+    this.cuts++;
+    if (this.cuts >= this.options.failures) this.open();
+  }
+
+  private open(): void {
+    this.openUntil = this.options.now() + this.options.openMs;
   }
 
   leave(): void {

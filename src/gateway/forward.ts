@@ -41,13 +41,16 @@ export interface ModelCall extends Call {
   onSent: (upstream: string, model: string) => void;
 }
 
-/** An answer, and whose it is. Who has it calls `release` when it is read, and says whether it was cut off. */
+/** How an answer that has begun ends: read to its end, cut off by the upstream, or left by the client. */
+export type AnswerEnd = "complete" | "cut" | "gone";
+
+/** An answer, and whose it is. Who has it calls `release` when nothing is read of it any more. */
 export interface Forwarded {
   answer: UpstreamAnswer;
   upstream: string;
   /** The upstream's name of the model. */
   model: string;
-  release: (end?: { isCut?: boolean }) => void;
+  release: (end: AnswerEnd) => void;
 }
 
 interface Route extends Candidate {
@@ -182,22 +185,23 @@ export class Forwarder {
     upstream.running++;
     call.onSent(upstream.name, model.name);
     let isReleased = false;
-    const release = ({ isCut = false } = {}) => {
+    const release = (end: AnswerEnd) => {
       if (isReleased) return;
       isReleased = true;
       upstream.running--;
       upstream.slots?.give();
-      if (isCut) model.breaker.fail();
+      if (end === "complete") model.breaker.succeed();
+      else if (end === "cut") model.breaker.cut();
     };
     try {
       const answer = await attempt(upstream, model.name, call, client);
       upstream.breaker.succeed();
-      model.breaker.succeed();
+      model.breaker.begin();
       model.latency.add(clock.now() - start);
       report("success");
       return { answer, upstream: upstream.name, model: model.name, release };
     } catch (error) {
-      release();
+      release("gone");
       report(error instanceof UpstreamFailure ? error.parts.code : "cancelled");
       this.note(route, error);
       throw error;

@@ -187,10 +187,15 @@ test("models, health, metrics, and what is not there", async () => {
   });
   expect((await client.models.list()).data.map(({ id }) => id)).toEqual(["m", "n", "x/y"]);
   expect((await client.models.retrieve("x/y")).id).toBe("x/y");
-  await expect(client.chat.completions.create({ model: "none", messages })).rejects.toMatchObject({
-    status: 404,
-    code: "model_not_found",
-  });
+  for (const [model, fix] of [
+    ["x/z", "did you mean 'x/y'?"],
+    ["gpt-none", "GET /v1/models lists those that are."],
+  ])
+    await expect(client.chat.completions.create({ model, messages })).rejects.toMatchObject({
+      status: 404,
+      code: "model_not_found",
+      message: expect.stringContaining(`The model '${model}' is not served here; ${fix}`),
+    });
   await client.chat.completions.create({ model: "n", messages });
   const root = url.replace("/v1", "");
   expect(await (await fetch(`${root}/health`)).json()).toEqual({ status: "ok" });

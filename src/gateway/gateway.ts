@@ -1,3 +1,4 @@
+import { nearest } from "../base/index.ts";
 import { type Clock, systemClock } from "../http/index.ts";
 import { RequestError, type RequestRecord } from "../serve/index.ts";
 import { AnswerCache, type CacheLook, type Embed } from "./answer-cache.ts";
@@ -82,7 +83,7 @@ export class Gateway {
 
   /** @throws RequestError 404 for a model that no upstream has; 503 while usage cannot be written */
   enter(request: GatewayRequest, record: RequestRecord): Exchange {
-    if (!this.models.includes(request.model)) throw this.unknownModel(request.model);
+    if (!this.models.includes(request.model)) throw this.unknownModel(request.model, record);
     if (this.ledger.isFull) {
       const message = "The gateway cannot write down what is used, and takes no more requests.";
       throw new RequestError({ status: 503, message, code: "accounting_unavailable" });
@@ -100,9 +101,17 @@ export class Gateway {
     });
   }
 
-  /** The error of a request for a model that no upstream has: a 404 that names the nearest. */
-  unknownModel(model: string): RequestError {
-    const message = `The model '${model.slice(0, 200)}' is not served here.`;
+  /** Models that a request's key may ask for. */
+  modelsFor({ key }: RequestRecord): readonly string[] {
+    const allowed = key?.limits.models;
+    return allowed ? this.models.filter((model) => allowed.includes(model)) : this.models;
+  }
+
+  /** The error of a request for a model that no upstream has: a 404 that names the nearest that its key may ask for. */
+  unknownModel(model: string, record: RequestRecord): RequestError {
+    const near = nearest(model, this.modelsFor(record));
+    const fix = near ? `did you mean '${near}'?` : "GET /v1/models lists those that are.";
+    const message = `The model '${model.slice(0, 200)}' is not served here; ${fix}`;
     return new RequestError({ status: 404, message, param: "model", code: "model_not_found" });
   }
 

@@ -184,6 +184,26 @@ test("a breaker opens after failures in a row, and lets one request try", () => 
   expect(breaker.state).toBe("closed");
 });
 
+test("a breaker opens after answers in a row that were cut off, whatever else fails or begins", () => {
+  let now = 0;
+  const breaker = new CircuitBreaker({ failures: 2, openMs: 100, now: () => now });
+  for (const end of ["cut", "succeed", "cut"] as const) {
+    breaker.begin();
+    breaker[end]();
+  }
+  breaker.fail();
+  expect(breaker.state).toBe("closed");
+  breaker.begin();
+  breaker.cut();
+  expect([breaker.state, breaker.opensAt]).toEqual(["open", 100]);
+  now = 100;
+  breaker.enter();
+  breaker.begin();
+  expect(breaker.state).toBe("closed"); // others need not wait for the end of the one that tries
+  breaker.cut();
+  expect(breaker.state).toBe("open");
+});
+
 test.each(["\n", "\r\n", "\r"])("a stream with line ends %j, cut anywhere, keeps each of its bytes", (end) => {
   const text = [": comment", "", "data: one", "", "event: x", "data: ä", "", "", "data: [DONE]", "", ""].join(end);
   const bytes = Buffer.from(text);

@@ -2,12 +2,12 @@ import { isObject } from "../base/index.ts";
 import { DONE, isErrorEvent } from "./attempt.ts";
 import type { EventBlock } from "./event-blocks.ts";
 import { UpstreamFailure } from "./failure.ts";
+import type { AnswerEnd } from "./forward.ts";
 import { laterUsage, type TokenUsage, usageOf } from "./usage.ts";
 
 /** What a stream was, when it has ended. */
 export interface StreamEnd {
-  /** "complete", "cut" by the upstream, or left by the client. */
-  outcome: "complete" | "cut" | "gone";
+  outcome: AnswerEnd;
   /** The code of the error that the client was told. */
   code?: string;
   /** As the upstream says. */
