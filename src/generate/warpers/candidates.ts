@@ -58,28 +58,34 @@ export class Candidates {
 
   /** softmax of the scores. The array is good until it is asked for again. */
   probabilities(): Float64Array {
+    const { weights, sum } = this.weigh();
+    for (let i = 0; i < weights.length; i++) weights[i] /= sum;
+    return weights;
+  }
+
+  /** Of each e to its score, where that of the likeliest is 1. */
+  private weigh(): { weights: Float64Array; sum: number } {
     const { scores } = this;
     if (this.probabilityRoom.length < scores.length) this.probabilityRoom = new Float64Array(this.idRoom.length);
-    const out = this.probabilityRoom.subarray(0, scores.length);
+    const weights = this.probabilityRoom.subarray(0, scores.length);
     const largest = largestOf(scores);
     let sum = 0;
     for (let i = 0; i < scores.length; i++) {
-      out[i] = scores[i] === largest ? 1 : Math.exp(scores[i] - largest); // infinities too are their own likeliest
-      sum += out[i];
+      weights[i] = scores[i] === largest ? 1 : Math.exp(scores[i] - largest); // infinities too are their own likeliest
+      sum += weights[i];
     }
-    for (let i = 0; i < out.length; i++) out[i] /= sum;
-    return out;
+    return { weights, sum };
   }
 
   /** Draws one by the probabilities. @param uniform from 0 to below 1 @returns its index */
   draw(uniform: number): number {
-    const probabilities = this.probabilities();
-    let left = uniform;
+    const { weights, sum } = this.weigh();
+    let left = uniform * sum;
     let last = 0;
-    for (let i = 0; i < probabilities.length; i++) {
-      left -= probabilities[i];
+    for (let i = 0; i < weights.length; i++) {
+      left -= weights[i];
       if (left < 0) return i;
-      if (probabilities[i] > 0) last = i;
+      if (weights[i] > 0) last = i;
     }
     return last; // rounding can leave a hair
   }

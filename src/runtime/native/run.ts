@@ -23,8 +23,8 @@ export interface Program extends Pick<CompileRequest, "results" | "inputCount"> 
   direct: readonly number[];
   /** The others, which are copied: of the host, inputs, and what is a result twice. */
   copied: readonly number[];
-  /** Arrays of results that are used again, by their index. */
-  arrays: Map<number, HostArray>;
+  /** Memory of results that is used again, by their index: the array of the last run, and all that there is. */
+  arrays: Map<number, { whole: HostArray; used: HostArray }>;
 }
 
 export function programOf(stages: Program["stages"], { results, inputCount }: CompileRequest): Program {
@@ -125,12 +125,15 @@ export class ProgramRun {
 
   /** Where the numbers of a result come back. */
   private arrayOf(index: number, { type, shape }: Omit<HostData, "data">): HostArray {
+    if (!this.request.reusesArrays) return arrayFor(type, shape);
     const { arrays } = this.program;
-    const array = this.request.reusesArrays ? arrays.get(index) : undefined;
-    if (array && array.length === shape.reduce((a, b) => a * b, 1)) return array;
-    const fresh = arrayFor(type, shape);
-    if (this.request.reusesArrays) arrays.set(index, fresh);
-    return fresh;
+    const count = shape.reduce((a, b) => a * b, 1);
+    const { whole, used } = arrays.get(index) ?? {};
+    if (used?.length === count) return used;
+    const room = whole && whole.length >= count ? whole : arrayFor(type, shape);
+    const array = room.subarray(0, count);
+    arrays.set(index, { whole: room, used: array });
+    return array;
   }
 
   private async runModel(stage: ModelStage): Promise<void> {
