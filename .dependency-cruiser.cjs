@@ -19,7 +19,7 @@ const below = {
   processors: ["base", "files", "hub", "tensor"],
   data: ["base", "ops", "files", "tensor", "tokenizers"],
   models: ["base", "ir", "files", "hub", "tensor", "nn", "onnx", "tokenizers"],
-  peft: ["base", "files", "tensor", "nn", "models"],
+  peft: ["base", "files", "hub", "tensor", "nn", "models"],
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "files", "tensor", "nn", "models", "peft", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
@@ -29,7 +29,7 @@ const below = {
   gateway: ["base", "files", "keys", "http", "serve"],
   compare: ["base", "files", "http", "load-test", "gateway"],
   "load-test": ["base", "files", "http"],
-  deploy: ["base", "files"],
+  deploy: ["base", "files", "hub"],
   cli: [
     "base",
     "ir",

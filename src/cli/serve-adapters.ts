@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { nearest, OptionError } from "../base/index.ts";
 import { readJson } from "../files/index.ts";
+import { shortName } from "../hub/index.ts";
 import type { NamedAdapter, OpenOptions } from "./models.ts";
 
 /** A text of `--adapter`: name=folder or model:name=folder. */
@@ -80,8 +81,8 @@ async function ownerOf(
 function modelsOf(base: string, models: readonly AdaptableModel[]): readonly AdaptableModel[] {
   const inPlace = models.filter(({ path }) => resolve(path) === resolve(base));
   if (inPlace.length > 0) return inPlace;
-  const last = (text: string) => text.split(/[\\/]/).filter(Boolean).at(-1)?.toLowerCase();
-  return models.filter(({ id, name }) => last(id) === last(base) || last(name) === last(base));
+  const wanted = shortName(base).toLowerCase();
+  return models.filter(({ id, name }) => [id, name].some((each) => shortName(each).toLowerCase() === wanted));
 }
 
 function unowned({ name, folder }: NamedAdapter, base: unknown, models: readonly AdaptableModel[]): OptionError {

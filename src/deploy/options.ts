@@ -1,5 +1,6 @@
 /** What a deployment is asked to be. */
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
+import { shortName } from "../hub/index.ts";
 import { type Engine, engines } from "./images.ts";
 
 /** What files are written for. */
@@ -78,13 +79,7 @@ const LABEL_VALUE = /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/;
 
 /** "Qwen/Qwen2.5-0.5B" -> "qwen2-5-0-5b" */
 export function nameOf(source: ModelSource): string {
-  const path = source.kind === "repository" ? source.id : source.path;
-  const last =
-    path
-      .replace(/[/\\]+$/, "")
-      .split(/[/\\]|--/)
-      .at(-1) ?? ""; // models--owner--name of the hub's cache, too
-  const label = last
+  const label = shortName(source.kind === "repository" ? source.id : source.path)
     .toLowerCase()
     .replace(/\.gguf$/, "")
     .replace(/[^a-z0-9]+/g, "-")

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readBytes, StoredDownloads } from "../files/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import { memoryStore } from "../testing/memory-store.ts";
-import { type HubOptions, isRemoteName, isRepositoryId, localPath, pull, repositoryOf } from "./index.ts";
+import { type HubOptions, isRemoteName, isRepositoryId, localPath, pull, repositoryOf, shortName } from "./index.ts";
 import { neededFiles } from "./settings.ts";
 import { webRepository } from "./web-repository.ts";
 
@@ -324,4 +324,17 @@ test.each([
   ["hub/models--me--tiny", undefined],
 ])("the repository of %s is %s", (path, id) => {
   expect(repositoryOf(path)).toBe(id);
+});
+
+test.each([
+  ["me/tiny", "tiny"],
+  ["tiny", "tiny"],
+  ["/models/tiny/", "tiny"],
+  ["C:\\models\\tiny.gguf", "tiny.gguf"],
+  ["hub/models--me--tiny/snapshots/0123abc", "tiny"],
+  ["hub/models--gpt2/snapshots/0123abc", "gpt2"],
+  ["hub/models--me--tiny", "tiny"],
+  ["/", ""],
+])("the short name of %s is %s", (place, name) => {
+  expect(shortName(place)).toBe(name);
 });

@@ -4,4 +4,4 @@ export { isRemoteName, localPath } from "./local-path.ts";
 export { openFolder, openPlace, type PlaceOptions, removeDownloads } from "./open-place.ts";
 export { pull } from "./pull.ts";
 export { type HubOptions, type HubSource, isRepositoryId } from "./settings.ts";
-export { repositoryOf } from "./snapshot.ts";
+export { repositoryOf, shortName } from "./snapshot.ts";

@@ -9,3 +9,9 @@ export function repositoryOf(path: string): string | undefined {
   const id = name?.replace(/^models--/, "").replace("--", "/");
   return id !== undefined && id.length < name.length && isRepositoryId(id) ? id : undefined;
 }
+
+/** A model's name without its owner, by its repository, its folder or its file: of a hub's cache, the repository's. */
+export function shortName(place: string): string {
+  const last = (repositoryOf(place) ?? place).split(/[\\/]/).findLast(Boolean) ?? "";
+  return last.replace(/^models--(.*--)?/, "");
+}

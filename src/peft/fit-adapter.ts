@@ -1,5 +1,6 @@
 /** Whether an adapter is one of a model: each layer and each tensor in its place, and nothing besides. */
 import { DataError, type OnWarning, ShapeError, warnOnConsole } from "../base/index.ts";
+import { shortName } from "../hub/index.ts";
 import type { PretrainedModel } from "../models/index.ts";
 import { CheckpointError, EmbeddingTable, type Parameter, Projection, type StateTensor } from "../nn/index.ts";
 import type { Adapter, LoraPart } from "./adapter.ts";
@@ -163,16 +164,8 @@ function requireUntied(model: PretrainedModel, { name, config, replaced }: Adapt
 /** Warns of an adapter that names another model. */
 function warnOfOthers(model: PretrainedModel, { name, config }: Adapter, onWarning: OnWarning): void {
   const { baseModel } = config;
-  // a snapshot of a hub's cache lies in a folder such as models--owner--name
-  const last = (path: string) =>
-    path
-      .replace(/[\\/]snapshots[\\/][^\\/]+$/, "")
-      .split(/[\\/]|--/)
-      .filter(Boolean)
-      .at(-1)
-      ?.toLowerCase();
   const present = model.source?.name;
-  if (!baseModel || !present || last(baseModel) === last(present)) return;
+  if (!baseModel || !present || shortName(baseModel).toLowerCase() === shortName(present).toLowerCase()) return;
   onWarning({ where: name, notes: [`it was made for ${baseModel}, and the model is ${present}`] });
 }
 

@@ -1,4 +1,4 @@
-import { basename, resolve } from "#system";
+import { basename, dirname, resolve } from "#system";
 import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../base/index.ts";
 import {
   blockFormats,
@@ -9,6 +9,7 @@ import {
   readGgufHeader,
   writeGguf,
 } from "../../files/index.ts";
+import { shortName } from "../../hub/index.ts";
 import { hasBlocks } from "../../nn/index.ts";
 import { ggufTokenizer, Tokenizer } from "../../tokenizers/index.ts";
 import { hasTokenizer } from "../companions.ts";
@@ -221,10 +222,10 @@ async function saidOf(model: CausalLM, tokenizer: SaveGgufOptions["tokenizer"]):
   ]);
 }
 
-/** The name of a folder; of a run, whose folder "model" or "checkpoint" it is, that of the run. */
+/** The name of a model; of a run, whose folder "model" or "checkpoint" it is, that of the run. */
 function nameOf(source: string): string {
-  const [parent, name] = resolve(source).split(/[/\\]/).slice(-2);
-  return name === "model" || name === "checkpoint" || /^[0-9a-f]{40}$/.test(name) ? parent : basename(source);
+  const path = resolve(source);
+  return shortName(/^(model|checkpoint)$/.test(basename(path)) ? dirname(path) : path);
 }
 
 async function tokenizerOf(model: CausalLM, choice: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
