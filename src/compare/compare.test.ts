@@ -2,8 +2,9 @@
 import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PriceTable } from "../gateway/index.ts";
+import { closedAfterEach } from "../testing/closing.ts";
 import { errorBody, fakeUpstream, sendChatStream, sendJson } from "../testing/fake-upstream.ts";
 import { type CompareOptions, compare, formatCompareReport, plotHtml, plotSvg, readPrompts } from "./index.ts";
 import { checkMetric, metrics } from "./metrics.ts";
@@ -14,10 +15,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
 });
 afterAll(() => rm(folder, { recursive: true }));
-const closing: { close: () => void }[] = [];
-afterEach(() => {
-  for (const one of closing.splice(0)) one.close();
-});
+const closing = closedAfterEach();
 
 const promptsOf = async (...lines: (object | string)[]): Promise<Prompt[]> => {
   const path = join(folder, "prompts.jsonl");

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, lstat, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { OptionError } from "../base/index.ts";
-import { exists, makeFolder, readJson, writeFileAtomic, writeFolderAtomic } from "../files/index.ts";
+import { exists, makeFolder, ownerModes, readJson, writeFileAtomic, writeFolderAtomic } from "../files/index.ts";
 
 export interface DeploymentFile {
   /** Inside the folder. */
@@ -23,7 +23,6 @@ export interface WrittenFiles {
 
 /** What was written, by hashes: so that the next time it is known what somebody has changed. */
 const MANIFEST = ".kindling-deploy.json";
-const SECRET_MODE = 0o600;
 
 const hashOf = (content: string | Uint8Array) => createHash("sha256").update(content).digest("hex");
 
@@ -100,7 +99,7 @@ const hashesOf = (files: readonly DeploymentFile[]): Manifest =>
 async function writeOne(folder: string, { path, content, isSecret }: DeploymentFile): Promise<void> {
   await makeFolder(dirname(join(folder, path)));
   await writeFileAtomic(join(folder, path), content);
-  if (isSecret) await chmod(join(folder, path), SECRET_MODE); // empty until the operator fills it in
+  if (isSecret) await chmod(join(folder, path), ownerModes.file); // empty until the operator fills it in
 }
 
 async function update(target: string, files: readonly DeploymentFile[], force: boolean): Promise<WrittenFiles> {

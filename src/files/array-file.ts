@@ -19,6 +19,7 @@ import { hashNumbers, noteHash } from "../base/index.ts";
 import { cacheFolder, removeLeastUsed } from "./cache-folder.ts";
 import { makeFolderSync } from "./folder.ts";
 import { canMap, LEAST_MAPPED_BYTES, mapBytes } from "./mapped.ts";
+import { ownerModes } from "./owner-modes.ts";
 
 /** Beginnings of arrays: pages of all systems begin there. */
 const ALIGNMENT = 2 ** 16;
@@ -42,7 +43,6 @@ interface Place {
 
 /** A list of things that have arrays, and what else is to be known of them. */
 interface Index<T> {
-  bytes: number;
   items: { about: T; arrays: Place[] }[];
 }
 
@@ -64,7 +64,9 @@ export class ArrayFile<T> {
   private readonly temporary: string;
   private readonly file: number;
   private readonly known: Index<T> | undefined;
-  private readonly written: Index<T> = { bytes: 0, items: [] };
+  private readonly written: Index<T> = { items: [] };
+  /** Where the next array is written. */
+  private end = 0;
   private next = 0;
   private isWhole = true;
 
@@ -73,7 +75,7 @@ export class ArrayFile<T> {
     this.key = key;
     this.known = known;
     this.temporary = this.path(`.${randomUUID()}.tmp`);
-    this.file = known ? openSync(this.path(".bin"), "r") : openSync(this.temporary, "wx+", 0o600);
+    this.file = known ? openSync(this.path(".bin"), "r") : openSync(this.temporary, "wx+", ownerModes.file);
   }
 
   /**
@@ -126,9 +128,9 @@ export class ArrayFile<T> {
   private write(array: Numbers): Place {
     const { buffer, byteOffset, byteLength: bytes } = array;
     const data = new Uint8Array(buffer, byteOffset, bytes);
-    const at = this.written.bytes;
+    const at = this.end;
     for (let done = 0; done < bytes; ) done += writeSync(this.file, data, done, bytes - done, at + done);
-    this.written.bytes = Math.ceil((at + bytes) / ALIGNMENT) * ALIGNMENT;
+    this.end = Math.ceil((at + bytes) / ALIGNMENT) * ALIGNMENT;
     return { at, bytes, type: array instanceof Float32Array ? "f32" : "u8", hash: hashNumbers(array) };
   }
 
@@ -162,10 +164,9 @@ export class ArrayFile<T> {
   }
 
   private commit(): void {
-    const { bytes, items } = this.written;
     const index = this.path(`.${randomUUID()}.tmp`);
     renameSync(this.temporary, this.path(".bin"));
-    writeFileSync(index, JSON.stringify({ bytes, items }), { mode: 0o600 });
+    writeFileSync(index, JSON.stringify(this.written), { mode: ownerModes.file });
     renameSync(index, this.path(".json")); // last: from now on it is found
     removeLeastUsed(this.folder, FOLDER_BYTES);
   }

@@ -1,5 +1,6 @@
 import { closeSync, join, openSync, randomUUID, statfsSync, tmpdir, unlinkSync, writeSync } from "#system";
 import { canMap, LEAST_MAPPED_BYTES, mapBytes } from "./mapped.ts";
+import { ownerModes } from "./owner-modes.ts";
 
 /** Beginnings of arrays in the file: pages of all systems begin there. */
 const ALIGNMENT = 2 ** 16;
@@ -29,7 +30,7 @@ export class SpillFile {
       const folder = tmpdir();
       if (inMemory.includes(statfsSync(folder).type)) return undefined;
       const path = join(folder, `kindling-${randomUUID()}`);
-      const file = openSync(path, "wx+", 0o600);
+      const file = openSync(path, "wx+", ownerModes.file);
       unlinkSync(path);
       return new SpillFile(file);
     } catch {

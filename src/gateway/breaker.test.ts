@@ -1,7 +1,8 @@
 /** What rests when requests to one model of an upstream fail, and when the upstream itself is unwell. */
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { closedAfterEach } from "../testing/closing.ts";
 import {
   type Answering,
   chatAnswer,
@@ -14,10 +15,7 @@ import {
 import { testGateway } from "../testing/gateways.ts";
 import type { ConfigInput } from "./index.ts";
 
-const closing: { close: () => unknown }[] = [];
-afterEach(async () => {
-  for (const one of closing.splice(0).reverse()) await one.close();
-});
+const closing = closedAfterEach();
 
 const OPEN_MS = 100_000;
 const events = { "content-type": "text/event-stream" };

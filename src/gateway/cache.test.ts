@@ -1,15 +1,13 @@
 /** Answers that are given again. */
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { hashOfKey } from "../keys/index.ts";
+import { closedAfterEach } from "../testing/closing.ts";
 import { chatUpstream } from "../testing/fake-upstream.ts";
 import { type TestGatewayOptions, testGateway } from "../testing/gateways.ts";
 import { ByteCache } from "./byte-cache.ts";
 import type { ConfigInput } from "./index.ts";
 
-const closing: { close: () => unknown }[] = [];
-afterEach(async () => {
-  for (const one of closing.splice(0).reverse()) await one.close();
-});
+const closing = closedAfterEach();
 const keys = ["a", "b"].map((name) => ({
   name,
   hash: hashOfKey(`sk-${name}`),

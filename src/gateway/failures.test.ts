@@ -1,6 +1,7 @@
 /** Upstreams that misbehave: what is tried again, what the client is told, and what nobody is told. */
 import type { ServerResponse } from "node:http";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach } from "../testing/closing.ts";
 import {
   type Answering,
   chatAnswer,
@@ -14,10 +15,7 @@ import {
 import { type TestGatewayOptions, testGateway } from "../testing/gateways.ts";
 import type { ConfigInput } from "./index.ts";
 
-const closing: { close: () => unknown }[] = [];
-afterEach(async () => {
-  for (const one of closing.splice(0).reverse()) await one.close();
-});
+const closing = closedAfterEach();
 const messages = [{ role: "user" as const, content: "Hello" }];
 const SECRET = "sk-very-secret-key";
 

@@ -2,17 +2,15 @@
 
 import { createAdaptorServer } from "@hono/node-server";
 import type OpenAI from "openai";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createApp } from "../serve/index.ts";
+import { closedAfterEach } from "../testing/closing.ts";
 import { chatAnswer, chatUpstream, type FakeUpstream, fakeUpstream, sendJson } from "../testing/fake-upstream.ts";
 import { type TestGateway, type TestGatewayOptions, testGateway } from "../testing/gateways.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
 import type { ConfigInput } from "./index.ts";
 
-const closing: { close: () => unknown }[] = [];
-afterEach(async () => {
-  for (const one of closing.splice(0).reverse()) await one.close();
-});
+const closing = closedAfterEach();
 const upstreamOf = async (start: Promise<FakeUpstream>) => {
   const upstream = await start;
   closing.push(upstream);

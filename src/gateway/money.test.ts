@@ -3,8 +3,9 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { hashOfKey } from "../keys/index.ts";
+import { closedAfterEach } from "../testing/closing.ts";
 import { chatAnswer, chatUpstream, fakeUpstream, sendJson } from "../testing/fake-upstream.ts";
 import { type TestGatewayOptions, testGateway } from "../testing/gateways.ts";
 import {
@@ -18,10 +19,7 @@ import {
 } from "./index.ts";
 import { Ledger } from "./ledger.ts";
 
-const closing: { close: () => unknown }[] = [];
-afterEach(async () => {
-  for (const one of closing.splice(0).reverse()) await one.close();
-});
+const closing = closedAfterEach();
 const messages = [{ role: "user" as const, content: "Hello" }];
 const prices = { models: { m: { input: 2, cachedInput: 1, output: 10 } } }; // a chat of 10 (6 cached) + 4 tokens: 54e-6
 const keys = ["app", "boss"].map((name) => ({

@@ -18,7 +18,8 @@ export interface HeldPrompt extends EmbeddedPrompt {
 
 /**
  * Makes what a model's text model reads of texts with images; the images of texts that are asked for at the same time
- * go through the model together. Several texts may be written after one prompt. */
+ * go through the model together. Several texts may be written after one prompt.
+ */
 export class ImageEmbedder {
   readonly model: ImageTextModel;
   private readonly encoder: VisualEncoder;

@@ -1,4 +1,4 @@
-import { BatchQueue, ShapeError } from "../base/index.ts";
+import { BatchQueue, joined, ShapeError } from "../base/index.ts";
 import type { EmbeddedText, ImageTextModel, VisualFeatures, Visuals } from "../models/index.ts";
 import { reshape, type Tensor, tensor } from "../tensor/index.ts";
 import { ModelFunction } from "./model-structure.ts";
@@ -60,7 +60,7 @@ export class VisualEncoder {
     let from = 0;
     return visuals.map(({ kind, grids, places }, i) => {
       const to = from + pictures[i].length;
-      const part = joined(features.slice(from, to));
+      const part = whole(features.slice(from, to));
       from = to;
       return { kind, grids, features: tensor(part, { shape: [places, part.length / places] }) };
     });
@@ -81,7 +81,7 @@ export class VisualEncoder {
     const blocks = pictures.reduce((sum, { shape }) => sum + shape[0], 0);
     const grids = pictures.flatMap(({ grid }) => [...(grid ?? [])]);
     const result = await this.encoder.withSignal(signal)(
-      tensor(joined(pictures.map(({ pixels }) => pixels)), { shape: [blocks, ...rest] }),
+      tensor(whole(pictures.map(({ pixels }) => pixels)), { shape: [blocks, ...rest] }),
       grids.length > 0 ? tensor(Int32Array.from(grids), { shape: [pictures.length, 3] }) : null,
     );
     const numbers = await result.read();
@@ -125,13 +125,6 @@ async function picturesOf({ pixelValues, grids, places }: PlacedVisuals): Promis
   });
 }
 
-function joined(parts: readonly Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0];
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
+/** Parts as one, which is the part itself where there is only that. */
+const whole = (parts: readonly Float32Array[]): Float32Array =>
+  parts.length === 1 ? parts[0] : joined(Float32Array, parts);

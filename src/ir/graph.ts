@@ -110,6 +110,10 @@ export class ConstantOp implements Op {
   }
 }
 
+/** The constants of a graph. */
+export const constantsOf = ({ nodes }: Graph): ConstantOp[] =>
+  nodes.flatMap(({ op }) => (op instanceof ConstantOp ? [op] : []));
+
 /** A new placeholder of the given type. */
 export function placeholder(label: string, type: TensorType): Value {
   return new Node(new PlaceholderOp(label, type), [], {}, [type]).outputs[0];

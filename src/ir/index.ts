@@ -5,6 +5,7 @@ export {
   type Attribute,
   type Attributes,
   ConstantOp,
+  constantsOf,
   constantValue,
   describe,
   Graph,

@@ -1,6 +1,6 @@
 import { freeMemory, makeProfileFile, type openGraphCache } from "#runtime/platform";
 import { knownHash, RuntimeError } from "../base/index.ts";
-import { ConstantOp, type Graph, printGraph } from "../ir/index.ts";
+import { type ConstantOp, constantsOf, type Graph, printGraph } from "../ir/index.ts";
 import { hostFunctionsOf, type Pass } from "../lower/index.ts";
 import type { Connection } from "./connection.ts";
 import { Executable } from "./executable.ts";
@@ -58,7 +58,7 @@ export class CompiledGraphs {
 
   /** Compiles a graph, or gives the executable that an equal graph has already. */
   compile(graph: Graph, options: CompileOptions): Executable {
-    const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
+    const isSmall = bytesOf(constantsOf(graph)) < LARGE_CONSTANTS;
     const key = this.keyOf(graph, options, isSmall);
     const known = this.compiled.get(key);
     if (known) {
@@ -160,14 +160,11 @@ export class CompiledGraphs {
 /** Bytes, for messages. */
 export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
-const constantBytes = (graph: Graph): number =>
-  graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);
+const bytesOf = (constants: readonly ConstantOp[]): number =>
+  constants.reduce((sum, { data }) => sum + data.byteLength, 0);
 
 /** Whether the hashes of three quarters of a graph's constants were told: those of the others are computed. */
 function isMostlyHashed(graph: Graph): boolean {
-  const unknown = graph.nodes.reduce(
-    (sum, { op }) => sum + (op instanceof ConstantOp && !knownHash(op.data) ? op.data.byteLength : 0),
-    0,
-  );
-  return unknown <= constantBytes(graph) / 4;
+  const constants = constantsOf(graph);
+  return bytesOf(constants.filter(({ data }) => !knownHash(data))) <= bytesOf(constants) / 4;
 }

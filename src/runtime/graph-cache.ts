@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { codeIdentity } from "#system";
 import type { HostArray } from "../base/index.ts";
 import { cacheFolder, makeFolderSync, removeLeastUsed } from "../files/index.ts";
-import { ConstantOp, type Graph } from "../ir/index.ts";
+import { constantsOf, type Graph } from "../ir/index.ts";
 import type { Prepared } from "./program.ts";
 import type { ConstantData, Stage } from "./protocol.ts";
 
@@ -130,15 +130,12 @@ export class CacheEntry {
       plans.push({ inputs, outputs, remoteOutputs, sha256: "", constants: constants as KeptConstant[] | undefined });
       if (constants?.length) this.models.push(model);
     }
+    const { length: outside } = this.models;
+    if (outside > 0 && outside < stages.length) return stages;
     this.plan = { inPlace, peakBytes, results, stages: plans };
-    if (this.models.length > 0) return this.models.length === stages.length ? stages : this.forget(stages);
+    if (outside > 0) return stages;
     for (const plan of plans) plan.constants = undefined;
     return stages.map((stage, i) => ({ ...stage, optimizedPath: this.temporary(i) }));
-  }
-
-  private forget(stages: Stage[]): Stage[] {
-    this.plan = undefined;
-    return stages;
   }
 
   private temporary = (stage: number) => this.path(`.${stage}.${process.pid}.tmp`);
@@ -164,9 +161,6 @@ export class CacheEntry {
     }
   }
 }
-
-const constantsOf = (graph: Graph): ConstantOp[] =>
-  graph.nodes.flatMap(({ op }) => (op instanceof ConstantOp ? [op] : []));
 
 /** Finds the numbers of a graph's constants. @throws Error where there are none with the hash */
 function constantsByHash(graph: Graph): (hash: string) => HostArray {

@@ -244,17 +244,24 @@ export class Pool<T> {
 
 const gibibytes = (bytes: number) => `${Number((bytes / 2 ** 30).toPrecision(3))} GiB`;
 
+/** @param what they are, for the message: clients ask for all of them in the same field */
+export function requireDistinct(names: readonly string[], what: string): void {
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice === undefined) return;
+  throw new OptionError({
+    where: "serve",
+    expected: `${what} of different names`,
+    received: `${twice} twice`,
+    fix: "give one of them another name, as other=folder",
+  });
+}
+
 function checkSources(sources: readonly Loadable<unknown>[], memoryBytes: number): void {
-  const ids = new Set<string>();
+  requireDistinct(
+    sources.map(({ id }) => id),
+    "models",
+  );
   for (const { id, bytes } of sources) {
-    if (ids.has(id))
-      throw new OptionError({
-        where: "serve",
-        expected: "models of different names",
-        received: `${id} twice`,
-        fix: "give one of them another name, as other=folder",
-      });
-    ids.add(id);
     if (bytes > memoryBytes)
       throw new OptionError({
         where: "serve",

@@ -8,7 +8,7 @@ import type { QueueOptions } from "../queue.ts";
 import { type ServedModel, Service } from "../service.ts";
 import { type KindModels, kinds, type ModelKind, type Servable } from "./entry.ts";
 import { checkLimits, type LimitOptions } from "./limits.ts";
-import { type LeaseOptions, Pool, type PoolState } from "./pool.ts";
+import { type LeaseOptions, Pool, type PoolState, requireDistinct } from "./pool.ts";
 import type { Lease, Loadable } from "./slot.ts";
 import { TaskService } from "./task-service.ts";
 
@@ -98,7 +98,10 @@ export class ServedModels {
       clock,
     );
     this.entries = new Map(entries.map((entry) => [entry.id, entry]));
-    requireDistinctAdapters(entries);
+    requireDistinct(
+      entries.flatMap(({ id, adapters = [] }) => [id, ...adapters]),
+      "adapters and models",
+    );
   }
 
   /** All models, in their order. */
@@ -295,21 +298,6 @@ function disposeOf(service: AnyService): void {
   (images?.embedder.model ?? generator.model).dispose();
   speculation?.assistant?.dispose();
   speculation?.assistant?.model.dispose();
-}
-
-/** An adapter is asked for as a model is. */
-function requireDistinctAdapters(entries: readonly Entry[]): void {
-  const names = new Set(entries.map(({ id }) => id));
-  for (const adapter of entries.flatMap(({ adapters = [] }) => adapters)) {
-    if (names.has(adapter))
-      throw new OptionError({
-        where: "serve",
-        expected: "adapters and models of different names",
-        received: `${adapter} twice`,
-        fix: "give one of them another name",
-      });
-    names.add(adapter);
-  }
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");
