@@ -99,7 +99,6 @@ export {
   type PackedTask,
   taskKey,
   taskMarks,
-  vocabularyMessages,
 } from "./grammar-jobs/index.ts";
 export { countImagePlaces, expandImageTokens, requireImageTokens } from "./image-places.ts";
 export { type HeldPrompt, ImageEmbedder, ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";

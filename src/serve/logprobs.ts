@@ -1,5 +1,5 @@
 import type { ScoredToken, TokenLogprob, TokenLogprobs } from "../generate/index.ts";
-import { type Tokenizer, tokenBytes } from "../tokenizers/index.ts";
+import { type Tokenizer, tokenBytesReader } from "../tokenizers/index.ts";
 
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
@@ -7,7 +7,7 @@ const text = new TextDecoder();
 /** How probable tokens were, as OpenAI's endpoints show it. */
 export class LogprobShapes {
   private readonly tokenizer: Tokenizer;
-  private bytes: (Uint8Array | undefined)[] | undefined;
+  private reader: ReturnType<typeof tokenBytesReader> | undefined;
   private readonly specials: ReadonlyMap<number, string>;
 
   constructor(tokenizer: Tokenizer) {
@@ -18,15 +18,15 @@ export class LogprobShapes {
 
   /** The bytes of a token, those of a special one as its name; several tokens may make one character together. */
   private bytesOf(id: number): Uint8Array {
-    this.bytes ??= this.allBytes();
-    return this.bytes[id] ?? utf8.encode(this.specials.get(id) ?? "");
+    this.reader ??= this.newReader();
+    return this.reader(id) ?? utf8.encode(this.specials.get(id) ?? "");
   }
 
-  private allBytes(): (Uint8Array | undefined)[] {
+  private newReader(): ReturnType<typeof tokenBytesReader> {
     try {
-      return tokenBytes(this.tokenizer.toJson());
+      return tokenBytesReader(this.tokenizer);
     } catch {
-      return []; // tokens of some models, such as BERT's, are no bytes of a text
+      return () => undefined; // tokens of some models, such as BERT's, are no bytes of a text
     }
   }
 

@@ -20,7 +20,7 @@ export interface AskOptions<Answer> {
   isLast?: (answer: Answer) => boolean;
 }
 
-/** What an answer may take, from when the thread has begun and has the whole request. */
+/** What an answer may take, from when the thread has begun and has the request. */
 interface TimeLimit {
   mostMs: number;
   /** What a request is refused with that takes longer. */
@@ -28,7 +28,7 @@ interface TimeLimit {
 }
 
 interface Job<Request, Answer> {
-  messages: Iterable<Request>;
+  request: Request;
   client: string;
   isLast: (answer: Answer) => boolean;
   settle: (settled: Settled<Answer>) => void;
@@ -61,16 +61,8 @@ export class WorkerJobs<Request, Answer> {
    * The thread's answer. When the signal is aborted, the request is no longer worked on.
    * @throws the signal's reason, the limit's refusal, and what ends the thread
    */
-  ask(request: Request, options: AskOptions<Answer>): Promise<Answer> {
-    return this.askInPieces([request], options);
-  }
-
-  /**
-   * The answer to a request of several messages, which has none before the last.
-   * @throws as `ask`
-   */
-  async askInPieces(
-    messages: Iterable<Request>,
+  async ask(
+    request: Request,
     { signal, client = currentClient(), isLast = () => false }: AskOptions<Answer>,
   ): Promise<Answer> {
     signal.throwIfAborted();
@@ -81,7 +73,7 @@ export class WorkerJobs<Request, Answer> {
         if ("answer" in settled) resolve(settled.answer);
         else reject(settled.error);
       };
-      const job = { messages, client, isLast, settle };
+      const job = { request, client, isLast, settle };
       this.waiting.add(job);
       this.next();
     });
@@ -112,20 +104,9 @@ export class WorkerJobs<Request, Answer> {
     if (isReady) this.post(this.current, this.worker);
   }
 
-  /** The messages of the job, one in each turn of the event loop. */
-  private post(job: Job<Request, Answer>, worker: Worker): void {
-    const messages = job.messages[Symbol.iterator]();
-    const send = () => {
-      if (this.current !== job || this.worker !== worker) return;
-      const { value, done } = messages.next();
-      if (done) {
-        if (this.limit) this.timer = setTimeout(this.giveUp, this.limit.mostMs, this.limit);
-        return;
-      }
-      worker.postMessage(value);
-      setImmediate(send);
-    };
-    send();
+  private post({ request }: Job<Request, Answer>, worker: Worker): void {
+    if (this.limit) this.timer = setTimeout(this.giveUp, this.limit.mostMs, this.limit);
+    worker.postMessage(request);
   }
 
   private started(): Worker {

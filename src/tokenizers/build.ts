@@ -2,6 +2,8 @@
 import { openEngine } from "#tokenizers/engine";
 import { warnOnConsole } from "../base/index.ts";
 import { Template } from "./jinja/template.ts";
+import type { Json } from "./json-parts.ts";
+import { type PackedJson, packJson } from "./packed-json.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import { notFollowed, readSettings, specialOf } from "./settings.ts";
 import type { TokenizerFiles, TokenizerParts } from "./tokenizer-files.ts";
@@ -13,12 +15,15 @@ export async function buildTokenizer(files: TokenizerFiles): Promise<TokenizerPa
   const rules = readSettings(file, json, config, modelConfig);
   const whole = withSettings(json, config, rules);
   const checked = checkedTokenizer(file, whole);
-  const engineWith = (addedTokens: unknown) => openEngine(file, { ...checked, added_tokens: addedTokens });
-  const engine = await openEngine(file, checked);
+  const packed = packJson(checked);
+  const withParts = (parts: Json): PackedJson => ({ ...packed, parts: { ...packed.parts, ...parts } });
+  const engineWith = (addedTokens: unknown) => openEngine(file, withParts({ added_tokens: addedTokens }));
+  const engine = await openEngine(file, packed, checked);
   const notes = notFollowed(config, whole);
+  const { truncation, padding } = whole;
   if (notes.length > 0) warnOnConsole({ where: file, notes });
   return {
-    files: { ...files, json: whole, config },
+    files: { ...files, json: withParts({ truncation, padding }), config },
     rules,
     special: specialOf(rules.named),
     engine,

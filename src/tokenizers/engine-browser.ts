@@ -1,3 +1,3 @@
 /** In a page there is only the engine in JavaScript. */
-export { javascriptEngine as openEngine } from "./engine-javascript.ts";
+export { openEngine } from "./engine-javascript.ts";
 export const nativeTokenizers = async (): Promise<undefined> => undefined;

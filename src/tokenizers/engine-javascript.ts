@@ -9,6 +9,7 @@ import { type PreTokenizer, preTokenizerOf } from "./engine/pre-tokenizers.ts";
 import { checkedFile } from "./engine/schema.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import type { AddedToken, Json } from "./json-parts.ts";
+import { type PackedJson, unpackJson } from "./packed-json.ts";
 import { combined, keptLengths, partRanges } from "./truncation.ts";
 
 /**
@@ -19,6 +20,10 @@ import { combined, keptLengths, partRanges } from "./truncation.ts";
 export async function javascriptEngine(path: string, json: object): Promise<TokenizerEngine> {
   return new JavascriptEngine(path, checkedFile(path, json));
 }
+
+/** The same. @param json what is packed, where it is at hand */
+export const openEngine = (path: string, packed: PackedJson, json = unpackJson(packed)): Promise<TokenizerEngine> =>
+  javascriptEngine(path, json);
 
 class JavascriptEngine implements TokenizerEngine {
   private readonly normalize: Normalizer;

@@ -1,5 +1,7 @@
 import { DataError, RuntimeError } from "../base/index.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
+import type { Json } from "./json-parts.ts";
+import { type PackedJson, printJson } from "./packed-json.ts";
 import { checkStride, combined, keptLengths } from "./truncation.ts";
 
 export type NativeTokenizers = typeof import("tokenizers");
@@ -16,16 +18,19 @@ export function nativeTokenizers(): Promise<NativeTokenizers | undefined> {
   return loading;
 }
 
-/** The native engine; the JavaScript one where there is none. @throws RuntimeError when the file is not understood */
-export async function openEngine(path: string, json: object): Promise<TokenizerEngine> {
+/**
+ * The native engine; the JavaScript one where there is none. @param json the same, where it is at hand. @throws
+ * RuntimeError when the file is not understood
+ */
+export async function openEngine(path: string, packed: PackedJson, json?: Json): Promise<TokenizerEngine> {
   const library = await nativeTokenizers();
-  if (!library) return (await import("./engine-javascript.ts")).javascriptEngine(path, json);
+  if (!library) return (await import("./engine-javascript.ts")).openEngine(path, packed, json);
   try {
-    const open = (content: object) => library.Tokenizer.fromString(JSON.stringify(content));
-    const trims = JSON.stringify((json as { post_processor?: unknown }).post_processor ?? null).includes(
-      '"trim_offsets":true',
-    );
-    return new NativeEngine(path, open(json), trims ? () => open({ ...json, post_processor: null }) : undefined);
+    const { parts } = packed;
+    const open = (of: PackedJson) => library.Tokenizer.fromString(printJson(of));
+    const openPlain = () => open({ ...packed, parts: { ...parts, post_processor: null } });
+    const trims = JSON.stringify(parts.post_processor ?? null).includes('"trim_offsets":true');
+    return new NativeEngine(path, open(packed), trims ? openPlain : undefined);
   } catch (cause) {
     throw new RuntimeError({
       where: path,

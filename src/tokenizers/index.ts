@@ -12,10 +12,11 @@ export type { EncodeOptions, Encoding, PadOptions, PlainEncodeOptions } from "./
 export { type GgufMetadata, type GgufVocabulary, ggufRoles, ggufVocabulary } from "./formats/gguf-vocabulary.ts";
 export { type GgufTokenizerOptions, ggufTokenizer } from "./formats/gguf-writer.ts";
 export { type TiktokenOptions, tiktokenPatterns } from "./formats/tiktoken.ts";
+export { type PackedJson, unpackJson } from "./packed-json.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
 export { removeOtherTokenizers, tokenizerPaths } from "./save-files.ts";
 export type { SpecialTokens } from "./settings.ts";
-export { tokenBytes } from "./token-bytes.ts";
+export { tokenBytes, tokenBytesReader } from "./token-bytes.ts";
 export type { TokenStream } from "./token-stream.ts";
 export { Tokenizer } from "./tokenizer.ts";
 export { BpeTrainer, type BpeTrainerOptions } from "./training/bpe-trainer.ts";

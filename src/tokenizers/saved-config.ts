@@ -1,6 +1,6 @@
 import type { Json } from "./json-parts.ts";
 import type { TokenizerSettings } from "./settings.ts";
-import type { TokenizerFiles } from "./tokenizer-files.ts";
+import type { KeptFiles } from "./tokenizer-files.ts";
 
 /** Keys that are written anew, stand in another file, or name places of the machine that wrote them. */
 const dropped = new Set([
@@ -26,7 +26,7 @@ const tellsTexts = ({ post_processor: frame }: Json): boolean =>
 
 /** tokenizer_config.json for a tokenizer that is saved with its tokenizer.json. */
 export function savedConfig(
-  { json, config = {}, isOriginal = true }: TokenizerFiles,
+  { json, config = {}, isOriginal = true }: KeptFiles,
   rules: TokenizerSettings,
   named: Readonly<Record<string, string>>,
 ): Json {
@@ -42,7 +42,7 @@ export function savedConfig(
     ...(paddingSide && { padding_side: paddingSide }),
     ...(truncationSide && { truncation_side: truncationSide }),
     // where nothing tells the class, models of texts alone must not be given types that they do not take
-    ...((className !== undefined || tellsTexts(json)) && { model_input_names: inputs }),
+    ...((className !== undefined || tellsTexts(json.parts)) && { model_input_names: inputs }),
     // a class would build its own tokenizer of a vocabulary; this one runs the tokenizer.json as it is
     tokenizer_class: isOriginal && className !== undefined ? className : "PreTrainedTokenizerFast",
   };

@@ -1,6 +1,7 @@
 import { DataError } from "../base/index.ts";
 import { characterBytes } from "./byte-level.ts";
 import { addedTokensOf, type Json } from "./json-parts.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /**
  * What each token adds to a text, as bytes of UTF-8, by id; undefined for special tokens, the unknown token, and ids
@@ -9,13 +10,12 @@ import { addedTokensOf, type Json } from "./json-parts.ts";
  * @throws DataError for a tokenizer whose tokens are not put one behind the other, as WordPiece's
  */
 export function tokenBytes(json: Json): (Uint8Array | undefined)[] {
-  const toBytes = decoderBytes(json.decoder as Json | null | undefined);
-  const bytes: (Uint8Array | undefined)[] = [];
-  const utf8 = new TextEncoder();
   const { model } = json as { model: Json };
-  for (const [token, id] of vocabularyEntries(model)) bytes[id] = toBytes(token);
-  for (const id of unknownIds(model)) bytes[id] = undefined;
-  for (const { id, content, special } of addedTokensOf(json)) bytes[id] = special ? undefined : utf8.encode(content);
+  const entries = vocabularyEntries(model);
+  const read = bytesReader(json, (token) => (model.vocab as Record<string, number>)[token]);
+  const bytes: (Uint8Array | undefined)[] = [];
+  for (const [token, id] of entries) bytes[id] = read(id, token);
+  for (const { id, content } of addedTokensOf(json)) bytes[id] = read(id, content);
   return Array.from(bytes); // ids that are not taken are holes
 }
 
@@ -24,11 +24,31 @@ function vocabularyEntries({ vocab }: Json): [string, number][] {
   return Object.entries(vocab as Record<string, number>);
 }
 
-function unknownIds({ unk_id: id, unk_token: token, vocab }: Json): number[] {
-  if (typeof id === "number") return [id];
-  const named =
-    typeof token === "string" && !Array.isArray(vocab) ? (vocab as Record<string, number>)[token] : undefined;
-  return named === undefined ? [] : [named];
+/** What one token adds to a text, by its id. @throws as `tokenBytes` */
+export function tokenBytesReader(tokenizer: Tokenizer): (id: number) => Uint8Array | undefined {
+  const read = bytesReader(tokenizer.packedJson.parts, (token) => tokenizer.tokenToId(token) ?? undefined);
+  return (id) => {
+    const token = tokenizer.idToToken(id);
+    return token === null ? undefined : read(id, token);
+  };
+}
+
+/** The bytes of a token. @param idOf the id of a token of the vocabulary that is no list */
+function bytesReader(
+  { decoder, model, ...json }: Json,
+  idOf: (token: string) => number | undefined,
+): (id: number, token: string) => Uint8Array | undefined {
+  const toBytes = decoderBytes(decoder as Json | null | undefined);
+  const utf8 = new TextEncoder();
+  const added = new Map(addedTokensOf(json).map((token) => [token.id, token]));
+  const { unk_id: unknownId, unk_token: unknownToken } = model as Json;
+  const ofToken = typeof unknownToken === "string" ? idOf(unknownToken) : undefined;
+  const unknown = typeof unknownId === "number" ? unknownId : ofToken;
+  return (id, token) => {
+    const known = added.get(id);
+    if (known) return known.special ? undefined : utf8.encode(known.content);
+    return id === unknown ? undefined : toBytes(token);
+  };
 }
 
 type ToBytes = (token: string) => Uint8Array;

@@ -1,5 +1,6 @@
 import type { TokenizerEngine } from "./engine.ts";
 import type { AddedToken, Json } from "./json-parts.ts";
+import type { PackedJson } from "./packed-json.ts";
 import type { SpecialTokens, TokenizerSettings } from "./settings.ts";
 
 /** A tokenizer's file, and what the files beside it say. */
@@ -16,10 +17,13 @@ export interface TokenizerFiles {
   readonly isOriginal?: boolean;
 }
 
+/** The same, as a tokenizer keeps it. */
+export type KeptFiles = Omit<TokenizerFiles, "json"> & { readonly json: PackedJson };
+
 /** What a tokenizer works with, made when it is opened: a program that opens none does not load these parts. */
 export interface TokenizerParts {
   /** With the tokens of the settings. */
-  readonly files: TokenizerFiles;
+  readonly files: KeptFiles;
   readonly rules: TokenizerSettings;
   readonly special: SpecialTokens;
   readonly engine: TokenizerEngine;

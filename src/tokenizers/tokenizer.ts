@@ -15,11 +15,12 @@ import {
 } from "./encoding.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import type { TiktokenOptions } from "./formats/tiktoken.ts";
-import { type AddedToken, addedTokensOf, END_OF_TEXT, isCharacterModel, type Json, kindOfModel } from "./json-parts.ts";
+import { type AddedToken, addedTokensOf, END_OF_TEXT, type Json } from "./json-parts.ts";
+import { type PackedJson, unpackJson } from "./packed-json.ts";
 import { savedConfig } from "./saved-config.ts";
 import type { SpecialTokens, TokenizerSettings } from "./settings.ts";
 import { type TokenStream, tokenStream } from "./token-stream.ts";
-import type { TokenizerFiles, TokenizerParts } from "./tokenizer-files.ts";
+import type { KeptFiles, TokenizerFiles, TokenizerParts } from "./tokenizer-files.ts";
 
 /** What a text cannot contain: stands for special tokens where they are not to be recognised. */
 const unreachable = (i: number) => `\u{10fffd}${i}\u{10fffd}`;
@@ -51,7 +52,7 @@ export class Tokenizer {
   /** Evaluates chat templates. @internal */
   readonly Template: TokenizerParts["Template"];
   private readonly engine: TokenizerEngine;
-  private readonly files: TokenizerFiles;
+  private readonly files: KeptFiles;
   private readonly rules: TokenizerSettings;
   private readonly engineWith: TokenizerParts["engineWith"];
   private literal?: Promise<TokenizerEngine>;
@@ -64,13 +65,13 @@ export class Tokenizer {
     this.engine = engine;
     this.engineWith = engineWith;
     this.Template = Template;
-    const { padding } = files.json as { padding?: { pad_token?: string } | null };
+    const { padding } = files.json.parts as { padding?: { pad_token?: string } | null };
     this.special = {
       ...(typeof padding?.pad_token === "string" && { pad: padding.pad_token }),
       ...special,
     };
     this.chatTemplate = rules.chatTemplates.get("default");
-    this.settings = cutAndPadding(files.json, rules, this.special.pad);
+    this.settings = cutAndPadding(files.json.parts, rules, this.special.pad);
     this.modelMaxLength = rules.modelMaxLength;
     this.givesMask = rules.givesMask;
   }
@@ -118,7 +119,7 @@ export class Tokenizer {
   }
 
   private get addedTokens(): readonly AddedToken[] {
-    return addedTokensOf(this.files.json);
+    return addedTokensOf(this.files.json.parts);
   }
 
   /** Special tokens as templates name them: bos_token, eos_token, and a model's own. */
@@ -152,7 +153,7 @@ export class Tokenizer {
    * so few. They become the unknown token; where there is none `encode` leaves them out, as the reference does.
    */
   missingCharacters(text: string): string[] {
-    if (!isCharacterModel(this.files.json)) return [];
+    if (!this.files.json.isCharacterModel) return [];
     return [...new Set(text)].filter((character) => this.tokenToId(character) === null);
   }
 
@@ -248,7 +249,7 @@ export class Tokenizer {
    */
   private cleansUp(): boolean {
     const { cleansUp, cleansUpBytePairs } = this.rules;
-    if (!cleansUp || cleansUpBytePairs || kindOfModel(this.files.json.model as Json) !== "BPE") return cleansUp;
+    if (!cleansUp || cleansUpBytePairs || this.files.json.kind !== "BPE") return cleansUp;
     const note =
       "clean_up_tokenization_spaces is not followed: it would take away spaces that byte-pair encoding has kept";
     if (!this.hasWarned) warnOnConsole({ where: this.files.file, notes: [note] });
@@ -263,7 +264,7 @@ export class Tokenizer {
 
   /** Whether tokens that go on a word are marked, as "##ing" in WordPiece. */
   get marksSubwords(): boolean {
-    return Boolean((this.files.json.model as Json).continuing_subword_prefix);
+    return Boolean(this.files.json.parts.model.continuing_subword_prefix);
   }
 
   /** Decodes ids one by one. */
@@ -285,8 +286,13 @@ export class Tokenizer {
     return text;
   }
 
-  /** What a tokenizer.json holds, tokens of tokenizer_config.json included. */
+  /** What a tokenizer.json holds, tokens of tokenizer_config.json included. Made anew at each call. */
   toJson(): Json {
+    return unpackJson(this.files.json);
+  }
+
+  /** The same, its lists as text. @internal */
+  get packedJson(): PackedJson {
     return this.files.json;
   }
 

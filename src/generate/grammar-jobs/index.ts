@@ -1,5 +1,5 @@
 /** Grammars that are made in another thread than the one that writes texts: tasks as data, and what comes of them. */
-export { AnswerFault, type AskedPart, type JobAnswer, type JobMessage, jobResult, vocabularyMessages } from "./jobs.ts";
+export { AnswerFault, type AskedPart, type JobAnswer, type JobMessage, jobResult } from "./jobs.ts";
 export {
   AnswerGrammars,
   type AskedAnswer,

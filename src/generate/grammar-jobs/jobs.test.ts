@@ -10,42 +10,38 @@ import { compileGrammar, type GrammarSource } from "../grammar/compile-grammar.t
 import { markedVocabulary, tokenMarks, vocabularySource } from "../grammar/marked-vocabulary.ts";
 import { idsOf } from "../grammar/token-mask.ts";
 import { TokenVocabulary, type VocabularyTables } from "../grammar/vocabulary.ts";
-import { type AnswerFault, type JobAnswer, type JobMessage, JobRunner, jobResult, vocabularyMessages } from "./jobs.ts";
+import { type AnswerFault, type JobAnswer, type JobMessage, jobResult, runJob } from "./jobs.ts";
 import { AnswerGrammars, type AskedAnswer, grammarTask, type PackedTask, taskKey, taskMarks } from "./tasks.ts";
 
 const tokenizerOf = (kind: string) =>
   Tokenizer.open(fileURLToPath(new URL(`../../../golden/tokenizers/kinds/${kind}.tokenizer.json`, import.meta.url)));
 const [gpt2, llama2] = await Promise.all([tokenizerOf("gpt2"), tokenizerOf("llama2")]);
 
-/** What the messages come to, as if they went from thread to thread. */
-function run<T>(messages: Iterable<JobMessage>, runner = new JobRunner()): T {
-  for (const message of messages) {
-    const done = runner.run(structuredClone(message));
-    if (done) return jobResult(structuredClone(done.answer, { transfer: done.transfer }) as JobAnswer<T>);
-  }
-  throw new Error("no answer");
+/** What a message comes to, as if it went from thread to thread. */
+function run<T>(message: JobMessage): T {
+  const { answer, transfer } = runJob(structuredClone(message));
+  return jobResult(structuredClone(answer, { transfer }) as JobAnswer<T>);
 }
 
 async function grammarsOf(tokenizer: Tokenizer, asked: AskedAnswer): Promise<AnswerGrammars> {
   const task = grammarTask(asked)!;
   const source = vocabularySource(tokenizer, taskMarks(task));
-  const runner = new JobRunner();
-  const vocabulary = new TokenVocabulary(run<VocabularyTables>(vocabularyMessages(source), runner));
+  const vocabulary = new TokenVocabulary(run<VocabularyTables>({ source }));
   const { characters, tries } = vocabulary;
   const job = { task, marks: tokenMarks(source), characters, alikeBytes: tries[0].maxBytes };
-  return AnswerGrammars.of(task, run<PackedTask>([job], runner), vocabulary);
+  return AnswerGrammars.of(task, run<PackedTask>(job), vocabulary);
 }
 
 test.each(["gpt2", "llama2", "qwen2", "t5"])("the vocabulary of %s", async (kind) => {
   const tokenizer = await tokenizerOf(kind);
   const marks = ["<tool_call>", "<|endoftext|>", "</s>"];
-  const tables = run<VocabularyTables>(vocabularyMessages(vocabularySource(tokenizer, marks)));
+  const tables = run<VocabularyTables>({ source: vocabularySource(tokenizer, marks) });
   expect(new TokenVocabulary(tables)).toEqual(markedVocabulary(tokenizer, marks).vocabulary);
 });
 
 test("a tokenizer whose tokens are no bytes of a text is refused", async () => {
   const source = vocabularySource(await tokenizerOf("bert-uncased"), []);
-  expect(() => run(vocabularyMessages(source))).toThrow("a decoder that puts tokens one behind the other");
+  expect(() => run({ source })).toThrow("a decoder that puts tokens one behind the other");
 });
 
 const search = {
@@ -123,7 +119,7 @@ describe("refusals are the same", () => {
   const marks = { bytes: new Map<string, readonly number[]>(), addsBlanks: false };
   const inThread = (source: GrammarSource) => {
     const task = grammarTask({ content: source })!;
-    return run([{ task, marks, characters: undefined, alikeBytes: 16 }]);
+    return run({ task, marks, characters: undefined, alikeBytes: 16 });
   };
   const expectSame = (source: GrammarSource) => {
     const error = refusalOf(() => compileGrammar(JSON.parse(JSON.stringify(source))));

@@ -20,38 +20,13 @@ export interface GrammarJob {
   alikeBytes: number;
 }
 
-/** A vocabulary that is to be laid out. Its tokens come before it, in pieces: they are a MiB and more. */
+/** A vocabulary that is to be laid out. */
 export interface VocabularyJob {
   source: VocabularySource;
 }
 
-/** A piece of the tokens of tokenizer.json's model, with the id of each. */
-export interface TokenPiece {
-  tokens: readonly string[];
-  ids: Int32Array;
-}
-
 /** What the thread of grammars is told. */
-export type JobMessage = GrammarJob | VocabularyJob | TokenPiece;
-
-/** Tokens of a piece: to hand over more at once would hold up others for milliseconds. */
-const TOKENS_OF_A_PIECE = 4096;
-
-/** The messages of a vocabulary: its tokens in pieces, then the job. */
-export function* vocabularyMessages({ json, specialIds, marks }: VocabularySource): Generator<JobMessage, void, void> {
-  const { added_tokens, decoder } = json;
-  const { vocab, unk_id, unk_token } = json.model as Readonly<Record<string, unknown>>;
-  const isList = Array.isArray(vocab); // of tokens with their scores
-  const names = isList ? vocab : Object.keys(vocab as object);
-  for (let from = 0; from < names.length; from += TOKENS_OF_A_PIECE) {
-    const piece = names.slice(from, from + TOKENS_OF_A_PIECE);
-    const tokens = isList ? piece.map((entry) => String(entry[0])) : piece;
-    const idOf = (token: string, i: number) => (isList ? from + i : (vocab as Record<string, number>)[token]);
-    yield { tokens, ids: Int32Array.from(tokens, idOf) };
-  }
-  const model = { unk_id, unk_token, vocab: isList ? [] : {} };
-  yield { source: { json: { added_tokens, decoder, model }, specialIds, marks } };
-}
+export type JobMessage = GrammarJob | VocabularyJob;
 
 /** What of an answer is asked for: its content, or its calls of tools. */
 export type AskedPart = "content" | "calls";
@@ -84,38 +59,21 @@ export function jobResult<T>(answer: JobAnswer<T>): T {
   throw part === undefined ? error : new AnswerFault(error, part);
 }
 
-/** Does the work of a thread. */
-export class JobRunner {
-  private tokens: [string, number][] = [];
-
-  /** The answer to a message, and what of it goes over to the other thread; a piece of tokens has none. */
-  run(message: JobMessage): { answer: JobAnswer<unknown>; transfer: ArrayBuffer[] } | undefined {
-    if ("tokens" in message) {
-      for (const [i, token] of message.tokens.entries()) this.tokens.push([token, message.ids[i]]);
-      return undefined;
-    }
-    try {
-      const { result, transfer } = "task" in message ? packedTask(message) : this.vocabulary(message);
-      return { answer: { result }, transfer };
-    } catch (error) {
-      return { answer: refusalOf(error), transfer: [] };
-    }
+/** The answer to a message, and what of it goes over to the other thread. */
+export function runJob(message: JobMessage): { answer: JobAnswer<unknown>; transfer: ArrayBuffer[] } {
+  try {
+    const { result, transfer } = "task" in message ? packedTask(message) : laidOut(message);
+    return { answer: { result }, transfer };
+  } catch (error) {
+    return { answer: refusalOf(error), transfer: [] };
   }
+}
 
-  private vocabulary({ source }: VocabularyJob): { result: VocabularyTables; transfer: ArrayBuffer[] } {
-    const { model } = source.json as { model: object & { vocab: object } };
-    const vocab = Array.isArray(model.vocab) ? this.tokens : Object.fromEntries(this.tokens);
-    this.tokens = [];
-    const result = vocabularyTables(markedBytes({ ...source, json: { ...source.json, model: { ...model, vocab } } }));
-    const { bytes, offsets, isText, tries } = result;
-    const arrays = [
-      bytes,
-      offsets,
-      isText,
-      ...tries.flatMap(({ byte, depth, end, token }) => [byte, depth, end, token]),
-    ];
-    return { result, transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer) };
-  }
+function laidOut({ source }: VocabularyJob): { result: VocabularyTables; transfer: ArrayBuffer[] } {
+  const result = vocabularyTables(markedBytes(source));
+  const { bytes, offsets, isText, tries } = result;
+  const ofTries = tries.flatMap(({ byte, depth, end, token }) => [byte, depth, end, token]);
+  return { result, transfer: [bytes, offsets, isText, ...ofTries].map(({ buffer }) => buffer as ArrayBuffer) };
 }
 
 function packedTask({ task, marks, characters, alikeBytes }: GrammarJob): {

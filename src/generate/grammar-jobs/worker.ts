@@ -1,11 +1,9 @@
 /** The thread that makes grammars: a program of its own, which loads nothing but what it needs. */
 import { parentPort } from "node:worker_threads";
-import { type JobMessage, JobRunner } from "./jobs.ts";
-
-const runner = new JobRunner();
+import { type JobMessage, runJob } from "./jobs.ts";
 
 parentPort?.on("message", (message: JobMessage) => {
-  const done = runner.run(message);
-  if (done) parentPort?.postMessage(done.answer, done.transfer);
+  const { answer, transfer } = runJob(message);
+  parentPort?.postMessage(answer, transfer);
 });
 parentPort?.postMessage("ready");

@@ -1,10 +1,10 @@
-import { type Tokenizer, tokenBytes } from "../../tokenizers/index.ts";
+import { type PackedJson, type Tokenizer, tokenBytes, unpackJson } from "../../tokenizers/index.ts";
 import { TokenVocabulary } from "./vocabulary.ts";
 
 /** What a vocabulary with marks needs of a tokenizer: data, which a thread may be sent. */
 export interface VocabularySource {
-  /** Of its tokenizer.json. */
-  readonly json: Readonly<Record<string, unknown>>;
+  /** Its tokenizer.json, without merges. */
+  readonly json: PackedJson;
   /** Ids of its special tokens. */
   readonly specialIds: readonly number[];
   /** Texts that are marks, with their ids. */
@@ -41,8 +41,9 @@ export interface MarkedVocabulary extends TokenMarks {
 export function vocabularySource(tokenizer: Tokenizer, texts: readonly string[]): VocabularySource {
   const idOf = (text: string) => tokenizer.tokenToId(text) ?? -1;
   const marks = [...new Set(texts)].filter((text) => text !== "" && idOf(text) >= 0).slice(0, MOST_MARKS);
+  const { vocab } = tokenizer.packedJson.lists;
   return {
-    json: tokenizer.toJson(),
+    json: { ...tokenizer.packedJson, lists: { vocab } },
     specialIds: tokenizer.specialTexts.map(idOf).filter((id) => id >= 0),
     marks: marks.map((text) => [text, idOf(text)]),
   };
@@ -51,7 +52,7 @@ export function vocabularySource(tokenizer: Tokenizer, texts: readonly string[])
 /** The marks of a vocabulary of some source. */
 export const tokenMarks = ({ json, marks }: VocabularySource): TokenMarks => ({
   bytes: new Map(marks.map(([text], i) => [text, [MARK, i]])),
-  addsBlanks: JSON.stringify(json.decoder).includes("▁"),
+  addsBlanks: JSON.stringify(json.parts.decoder).includes("▁"),
 });
 
 /**
@@ -59,7 +60,7 @@ export const tokenMarks = ({ json, marks }: VocabularySource): TokenMarks => ({
  * @throws OptionError for a tokenizer whose tokens are no bytes of a text, as BERT's
  */
 export function markedBytes({ json, specialIds, marks }: VocabularySource): (Uint8Array | undefined)[] {
-  const tokens = tokenBytes(json).map((bytes) => (bytes?.some((byte) => byte >= 0xfe) ? undefined : bytes));
+  const tokens = tokenBytes(unpackJson(json)).map((bytes) => (bytes?.some((byte) => byte >= 0xfe) ? undefined : bytes));
   for (const id of specialIds) tokens[id] = Uint8Array.from(otherBytes);
   for (const [i, [, id]] of marks.entries()) tokens[id] = Uint8Array.of(MARK, i);
   return tokens;

@@ -12,7 +12,6 @@ import {
   taskMarks,
   tokenMarks,
   type VocabularyTables,
-  vocabularyMessages,
   vocabularySource,
 } from "../../generate/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
@@ -102,7 +101,7 @@ export class GrammarCompiler {
     const { characters, tries } = vocabulary;
     const job = { task, marks: { bytes, addsBlanks }, characters, alikeBytes: tries[0].maxBytes };
     try {
-      const packed = await this.thread.run<PackedTask>([job], { client: currentClient(), signal });
+      const packed = await this.thread.run<PackedTask>(job, { client: currentClient(), signal });
       const grammars = await AnswerGrammars.of(task, packed, vocabulary);
       this.kept.set(key, grammars);
       return grammars;
@@ -120,7 +119,7 @@ export class GrammarCompiler {
     const work = async (end: AbortSignal) => {
       const source = vocabularySource(this.tokenizer, marks);
       const client = currentClient();
-      const tables = await this.thread.run<VocabularyTables>(vocabularyMessages(source), { client, signal: end });
+      const tables = await this.thread.run<VocabularyTables>({ source }, { client, signal: end });
       const vocabulary = { vocabulary: new TokenVocabulary(tables), ...tokenMarks(source) };
       this.vocabularies.set(key, vocabulary);
       return vocabulary;

@@ -5,14 +5,12 @@ import { type GrammarSource, grammarTask, type JobMessage, type PackedTask } fro
 import { HandClock } from "../../testing/hand-loader.ts";
 import { GrammarThread } from "./thread.ts";
 
-const job = (content: GrammarSource): JobMessage[] => [
-  {
-    task: grammarTask({ content })!,
-    marks: { bytes: new Map(), addsBlanks: false },
-    characters: undefined,
-    alikeBytes: 16,
-  },
-];
+const job = (content: GrammarSource): JobMessage => ({
+  task: grammarTask({ content })!,
+  marks: { bytes: new Map(), addsBlanks: false },
+  characters: undefined,
+  alikeBytes: 16,
+});
 const quick = job({ choice: ["yes", "no"] });
 /** Some hundred milliseconds. */
 const slow = job({ regex: "(a|b)*a(a|b){13}" });
@@ -85,11 +83,11 @@ test("what takes too long is refused by the name of the limit", () =>
     await expect(refused).rejects.toThrow(/grammar: expected .*\(limit grammarSeconds\)/);
   }, 1));
 
-test("a thread that breaks down takes one job with it", () =>
+test("a job that breaks down takes no other with it", () =>
   withThread(async (thread) => {
-    const broken = thread.run([{ tokens: 1 } as never, ...quick], { client: "a", signal: never });
+    const broken = thread.run(null as never, { client: "a", signal: never });
     const next = thread.run<PackedTask>(quick, { client: "a", signal: never });
-    await expect(broken).rejects.toThrow("not a function");
+    await expect(broken).rejects.toThrow("in null");
     expect((await next).grammars.length).toBe(1);
   }));
 

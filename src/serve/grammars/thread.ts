@@ -31,12 +31,11 @@ export class GrammarThread {
 
   /**
    * What a job comes to.
-   * @param messages the last of which is answered
    * @throws what the job is refused for; OptionError when it takes too long; the signal's reason; Error when the
    *   thread ends
    */
-  async run<T>(messages: Iterable<JobMessage>, options: JobOptions): Promise<T> {
-    return jobResult((await this.jobs.askInPieces(messages, options)) as JobAnswer<T>);
+  async run<T>(job: JobMessage, options: JobOptions): Promise<T> {
+    return jobResult((await this.jobs.ask(job, options)) as JobAnswer<T>);
   }
 
   /** Ends the thread; it starts anew when there is something to do. */

@@ -4,6 +4,7 @@ import { openEngine } from "#tokenizers/engine";
 import { OptionError, warnOnConsole } from "../../base/index.ts";
 import type { GgufValue, GgufWritable } from "../../files/index.ts";
 import { type Json, tokenizerJson } from "../json-parts.ts";
+import { packJson } from "../packed-json.ts";
 import type { SpecialTokens } from "../settings.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { type GgufCut, ggufCuts } from "./gguf-cuts.ts";
@@ -99,7 +100,7 @@ async function wordsOf(preTokenizer: Json | null): Promise<[number, number][]> {
     pre_tokenizer: preTokenizer,
     model: { type: "WordLevel", vocab: { "?": 0 }, unk_token: "?" },
   });
-  const engine = await openEngine("pre_tokenizer", json);
+  const engine = await openEngine("pre_tokenizer", packJson(json), json);
   const [{ offsets }] = await engine.encode(PROBE, undefined, false, undefined);
   return offsets;
 }

@@ -10,6 +10,7 @@ import { patternOf } from "../engine/pattern.ts";
 import { Piece } from "../engine/piece.ts";
 import { openEngine } from "../engine-node.ts";
 import { splitBy, tokenizerJson } from "../json-parts.ts";
+import { packJson } from "../packed-json.ts";
 import { requireLinear } from "./index.ts";
 
 const folder = fileURLToPath(new URL("../../../golden/tokenizers/kinds/", import.meta.url));
@@ -131,10 +132,8 @@ const texts = [
 ];
 test.each(linear.filter((source) => !/\\b/.test(source)))("%s cuts as in Oniguruma", async (source) => {
   const vocab = Object.fromEntries(["[UNK]"].map((token, id) => [token, id]));
-  const engine = await openEngine(
-    "x",
-    tokenizerJson({ pre_tokenizer: splitBy(source), model: { type: "WordLevel", vocab, unk_token: "[UNK]" } }),
-  );
+  const model = { type: "WordLevel", vocab, unk_token: "[UNK]" };
+  const engine = await openEngine("x", packJson(tokenizerJson({ pre_tokenizer: splitBy(source), model })));
   for (const text of texts) {
     const [{ offsets }] = await engine.encode(text, undefined, false, undefined);
     const parts = patternOf("x", { Regex: source })(Piece.of(text)).flatMap(([, start, end]) =>
