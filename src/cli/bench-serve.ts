@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { withWriteErrors } from "../files/index.ts";
-import { formatLoadReport, type LatencyLimits, type LoadTestOptions, loadTest } from "../load-test/index.ts";
+import type { LatencyLimits, LoadTestOptions } from "../load-test/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { choice } from "./option-names.ts";
 import { integer, number } from "./parse-values.ts";
@@ -91,6 +91,7 @@ async function benchServeCommand({ json, ...options }: LoadTestOptions & { json?
   const onProgress: LoadTestOptions["onProgress"] = ({ sent, ended, failed }) =>
     progress.show(`requests: ${sent} sent, ${ended} ended${failed > 0 ? `, ${failed} failed` : ""}`);
   try {
+    const { formatLoadReport, loadTest } = await import("../load-test/index.ts");
     const report = await loadTest({ ...options, signal, onProgress });
     progress.end();
     process.stdout.write(formatLoadReport(report));

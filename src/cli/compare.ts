@@ -1,24 +1,16 @@
 import { writeFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { OptionError } from "../base/index.ts";
-import {
-  type CompareReport,
-  compare,
-  formatCompareReport,
-  type JudgeMode,
-  type MetricName,
-  metricNames,
-  plotHtml,
-  plotSvg,
-  readPrompts,
-  type Target,
-} from "../compare/index.ts";
+import type { CompareReport, JudgeMode, MetricName, Target } from "../compare/index.ts";
 import { withWriteErrors } from "../files/index.ts";
-import { readPrices } from "../gateway/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
-import { choice } from "./option-names.ts";
+import { choice, namesOf } from "./option-names.ts";
 import { integer, number } from "./parse-values.ts";
 import { ProgressLine } from "./terminal.ts";
+
+/** Imported when it runs: these are its metrics. */
+const metrics: Record<MetricName, true> = { exact: true, contains: true, regex: true, f1: true, "json-schema": true };
+const compareRoom = () => import("../compare/index.ts");
 
 /** "name,http://127.0.0.1:8080/v1,model,KEY": the last is the environment variable of the key. */
 function targetOf(text: string): Target {
@@ -70,7 +62,7 @@ export function addCompare(program: Command): void {
       "a model, with the variable of its key (repeatable)",
       addTarget,
     )
-    .addOption(choice("--metric <name>", "how good an answer is", metricNames))
+    .addOption(choice("--metric <name>", "how good an answer is", namesOf(metrics)))
     .option("--judge <name,url,model[,VARIABLE]>", "a model that judges answers, in place of a metric", targetOf)
     .addOption(
       choice("--judge-mode <mode>", "a score for each answer, or against the first upstream's", [
@@ -109,6 +101,7 @@ async function compareCommand(path: string, flags: CompareFlags): Promise<void> 
   const progress = new ProgressLine(process.stderr);
   const { signal, dispose } = abortOnInterrupt(() => {});
   try {
+    const { compare, formatCompareReport, readPrompts } = await compareRoom();
     const report = await compare({
       targets,
       prompts: await readPrompts(path),
@@ -119,7 +112,7 @@ async function compareCommand(path: string, flags: CompareFlags): Promise<void> 
       ...(metric && { metric }),
       ...(judge && { judge: { ...judge, mode: judgeMode, ...(rubric !== undefined && { rubric }) } }),
       ...(results !== undefined && { resultsFile: results }),
-      ...(prices !== undefined && { prices: await readPrices(prices) }),
+      ...(prices !== undefined && { prices: await (await import("../gateway/index.ts")).readPrices(prices) }),
     });
     progress.end();
     process.stdout.write(formatCompareReport(report));
@@ -133,6 +126,7 @@ async function compareCommand(path: string, flags: CompareFlags): Promise<void> 
 }
 
 async function writeReports(report: CompareReport, { json, markdown, plot }: CompareFlags): Promise<void> {
+  const { formatCompareReport, plotHtml, plotSvg } = await compareRoom();
   const write = (path: string, text: string) => withWriteErrors(path, () => writeFile(path, text));
   if (json !== undefined) await write(json, `${JSON.stringify(report, null, 2)}\n`);
   if (markdown !== undefined) await write(markdown, formatCompareReport(report));

@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, type Option } from "commander";
-import { parse, YAMLError } from "yaml";
 import { checkOptions, DataError, isObject, OptionError } from "../base/index.ts";
 import { isSystemError, systemError } from "../files/index.ts";
 import { collect } from "./parse-values.ts";
@@ -44,6 +43,7 @@ export async function applyConfig(command: Command, path: string): Promise<Confi
 const fieldOf = ({ long, negate }: Option): string => (long ?? "").replace(negate ? /^--no-/ : /^--/, "");
 
 async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
+  const { parse, YAMLError } = await import("yaml");
   try {
     const value: unknown = parse(await readFile(path, "utf8"));
     if (value === null) return {};

@@ -4,25 +4,19 @@ import { totalmem } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import { DataError } from "../base/index.ts";
-import {
-  type DeployOptions,
-  deploymentFiles,
-  type Engine,
-  engines,
-  type ModelSource,
-  planDeployment,
-  sizingTable,
-  targets,
-  writeDeployment,
-} from "../deploy/index.ts";
+import type { DeployOptions, Engine, ModelSource } from "../deploy/index.ts";
 import { diskFile, diskFolder, type Folder, type StoredFile } from "../files/index.ts";
 import { isRemoteName, openFolder } from "../hub/index.ts";
 import { findModel } from "./models.ts";
-import { choice } from "./option-names.ts";
+import { choice, namesOf } from "./option-names.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { dropUndefined } from "./sampling.ts";
 
 const GIB = 2 ** 30;
+
+/** The room is imported when the command runs: these are its engines and targets. */
+const engines: Record<Engine, true> = { vllm: true, ollama: true, kindling: true };
+const targets: Record<DeployOptions["target"], true> = { compose: true, k8s: true };
 
 function label(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = text.indexOf("=");
@@ -47,12 +41,12 @@ export function addDeploy(program: Command): void {
     .description(
       "Write the files of a private deployment of a model, for Docker Compose or Kubernetes, sized by its headers.",
     )
-    .addArgument(new Argument("<engine>", "what serves it").choices(engines))
+    .addArgument(new Argument("<engine>", "what serves it").choices(namesOf(engines)))
     .argument(
       "<model>",
       "a repository (owner/name; for ollama of GGUF files, owner/name:Q4_K_M), a folder, a run, or a .gguf file",
     )
-    .addOption(choice("--target <target>", "what to write for", targets).default("compose"))
+    .addOption(choice("--target <target>", "what to write for", namesOf(targets)).default("compose"))
     .option("--out <folder>", "where to write (default: <name>-deployment)")
     .option("--name <name>", "of services and objects, and of the model for clients (default: by the model)")
     .option("--dry-run", "show the arithmetic and the names of the files, write nothing")
@@ -115,6 +109,7 @@ async function deployCommand(engine: Engine, model: string, flags: DeployFlags):
     hasGateway: gateway,
     tolerations: toleration,
   });
+  const { deploymentFiles, planDeployment, sizingTable, writeDeployment } = await import("../deploy/index.ts");
   const plan = await planDeployment(open, options);
   const files = deploymentFiles(plan);
   process.stdout.write(`${sizingTable(plan)}\n\n`);

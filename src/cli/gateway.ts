@@ -1,11 +1,13 @@
 import type { Command } from "commander";
-import { openStore, readGatewayConfig, serveGateway, type UsageQuery, type UsageTotal } from "../gateway/index.ts";
+import type { UsageQuery, UsageTotal } from "../gateway/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { serverOutput } from "./json-output.ts";
 import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
 import { logOption } from "./serve-operations.ts";
+
+const gatewayRoom = () => import("../gateway/index.ts");
 
 const CONFIG = "a YAML file of upstreams, see docs/gateway.md";
 
@@ -51,7 +53,8 @@ export function addGateway(program: Command): void {
 
 /** `kindling gateway`: serves until Ctrl-C. */
 async function gatewayCommand(path: string, { log, port, host }: GatewayFlags): Promise<void> {
-  const output = serverOutput(log);
+  const output = await serverOutput(log);
+  const { readGatewayConfig, serveGateway } = await gatewayRoom();
   const config = await readGatewayConfig(path);
   const server = await serveGateway(config, {
     ...(port !== undefined && { port }),
@@ -72,6 +75,7 @@ async function gatewayCommand(path: string, { log, port, host }: GatewayFlags): 
 
 /** `kindling gateway check` */
 async function checkCommand(path: string): Promise<void> {
+  const { readGatewayConfig } = await gatewayRoom();
   const { upstreams, keys, prices, store, unknownPrices } = await readGatewayConfig(path);
   if (keys) await readKeyFile(keys.file);
   for (const { name, kind, baseUrl, models } of upstreams)
@@ -89,6 +93,7 @@ async function checkCommand(path: string): Promise<void> {
 
 /** `kindling gateway usage` */
 async function usageCommand(path: string, { json = false, ...query }: UsageQuery & { json?: boolean }): Promise<void> {
+  const { openStore, readGatewayConfig } = await gatewayRoom();
   const config = await readGatewayConfig(path);
   const store = await openStore(config.store);
   const totals = await store.totals(query).finally(() => store.close());

@@ -1,6 +1,6 @@
 /** What a server writes beside its requests, with `--log json`: each line is an object of JSON. */
 import { formatWithOptions } from "node:util";
-import { type LogLevel, logLine } from "../serve/index.ts";
+import type { LogLevel } from "../serve/index.ts";
 
 export interface ServerOutput {
   /** Writes a line of the log of requests. */
@@ -25,8 +25,9 @@ const consoleLevels = { log: "info", info: "info", debug: "info", warn: "warn", 
  * The output of a server. With JSON nothing else is written from now on: what libraries, threads and Node itself write
  * to the console becomes an object too, and all of it goes to standard error.
  */
-export function serverOutput(logFormat: "text" | "json" | undefined): ServerOutput {
+export async function serverOutput(logFormat: "text" | "json" | undefined): Promise<ServerOutput> {
   if (logFormat !== "json") return inWords;
+  const { logLine } = await import("../serve/index.ts");
   const { stdout, stderr } = process;
   const write = stderr.write.bind(stderr);
   const log = (line: string) => void write(`${line}\n`);

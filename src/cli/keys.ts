@@ -1,7 +1,6 @@
 /** `kindling keys`: who may use a server, and how much. */
 import type { Command } from "commander";
 import { addKey, type KeyLimits, readKeyFile, revokeKey } from "../keys/index.ts";
-import { AuditLog } from "../serve/index.ts";
 import { collect, integer } from "./parse-values.ts";
 import { dropUndefined } from "./sampling.ts";
 import { tableOf } from "./terminal.ts";
@@ -22,6 +21,12 @@ interface LimitFlags {
 const withFile = (command: Command): Command =>
   command.option("--file <file>", "file of the keys, for kindling serve --keys", "keys.json");
 const AUDIT = ["--audit <file>", "append a line of JSON for the change"] as const;
+
+/** Appends a line to a log of changes. */
+async function note(audit: string, event: "key_added" | "key_revoked", key: string): Promise<void> {
+  const { AuditLog } = await import("../serve/index.ts");
+  new AuditLog(audit).write({ event, key });
+}
 
 export function addKeys(program: Command): void {
   const keys = program
@@ -49,7 +54,7 @@ Examples:
       const { file, audit, requestsPerMinute, concurrency, tokensPerMinute, tokensPerDay, model: models } = flags;
       const limits = dropUndefined({ requestsPerMinute, concurrency, tokensPerMinute, tokensPerDay, models });
       const key = await addKey(file, name, limits);
-      if (audit !== undefined) new AuditLog(audit).write({ event: "key_added", key: name });
+      if (audit !== undefined) await note(audit, "key_added", name);
       process.stderr.write(`the key of ${name}, which is kept nowhere else:\n`);
       process.stdout.write(`${key}\n`);
     });
@@ -69,7 +74,7 @@ Examples:
     .addHelpText("after", "\nExamples:\n  kindling keys revoke app --file keys.json")
     .action(async (name: string, { file, audit }: KeyFileFlags) => {
       await revokeKey(file, name);
-      if (audit !== undefined) new AuditLog(audit).write({ event: "key_revoked", key: name });
+      if (audit !== undefined) await note(audit, "key_revoked", name);
       process.stdout.write(`revoked ${name}\n`);
     });
 }

@@ -1,4 +1,4 @@
-/** The commands of kindling and their options. */
+/** The commands of kindling and their options. What one command alone needs is imported when it runs. */
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
@@ -144,7 +144,7 @@ function addWriting(program: Command): void {
       const names = typedNames.length > 0 ? typedNames : (file?.models ?? []);
       if (names.length === 0) command.error("error: missing required argument 'models'");
       const o = command.opts<ServingFlags & ModelFlags>();
-      const output = serverOutput(o.log);
+      const output = await serverOutput(o.log);
       await useDevice(o);
       const { adapter: _, ...flags } = o; // of models by their names
       const options = { ...openOptionsOf(flags), ...batchingOf(o) };

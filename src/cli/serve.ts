@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { type ServeOptions, serve } from "../serve/index.ts";
+import type { ServeOptions } from "../serve/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import type { ServerOutput } from "./json-output.ts";
 import { collect, integer, number } from "./parse-values.ts";
@@ -165,6 +165,7 @@ export async function serveCommand(
   options: ServeOptions,
   output: ServerOutput,
 ): Promise<void> {
+  const { serve } = await import("../serve/index.ts");
   const server = await serve(
     models.map(({ entry }) => entry),
     options,

@@ -124,6 +124,6 @@ export async function startCommand(
   }
   const model = await openModel(profileName, runs);
   await printSamples(model, profile.prompts, 120);
-  if (isServing) await serveCommand([openedModel(model)], server, serverOutput(undefined));
+  if (isServing) await serveCommand([openedModel(model)], server, await serverOutput(undefined));
   else model.generator.dispose();
 }
