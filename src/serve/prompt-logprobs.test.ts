@@ -107,3 +107,9 @@ test("more numbers than the limit are refused before anything is scored", async 
   expect(score).not.toHaveBeenCalled();
   score.mockRestore();
 });
+
+test("none beside a token of the prompt is no reason to refuse a stream, which has none of it", async () => {
+  const answer = await app.request("/v1/completions", jsonPost({ prompt: "Once", prompt_logprobs: 0, stream: true }));
+  expect(answer.status).toBe(200);
+  expect(await answer.text()).not.toContain("prompt_logprobs");
+});

@@ -202,9 +202,9 @@ export function readChatRequest(json: unknown): ChatRequest {
   return { ...request, messages: request.messages, usage: usageOptions(request) };
 }
 
-/** @throws RequestError for a stream of what comes with whole answers alone */
-function requireWhole({ prompt_logprobs: count, stream }: Values<typeof commonFields>): void {
-  if (count !== undefined && stream) throw invalid("prompt_logprobs", "no stream, as in vLLM", count);
+/** @throws RequestError for a stream of what comes with whole answers alone; as vLLM, which lets 0 pass */
+function requireWhole({ prompt_logprobs: count = 0, stream }: Values<typeof commonFields>): void {
+  if (count !== 0 && stream) throw invalid("prompt_logprobs", "no stream, as in vLLM", count);
 }
 
 function usageOptions({ stream_options: json = {} }: Values<typeof commonFields>): UsageOptions {

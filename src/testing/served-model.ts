@@ -73,15 +73,20 @@ export class HeldGenerator extends Generator {
     this.prompts.push(prompt);
     this.options.push(options);
     const { maxNewTokens = 1, signal } = options;
-    const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve));
-    for (let i = 0; i < maxNewTokens; i++) {
-      if (i >= this.free) await Promise.race([this.gate, aborted]);
-      // as a model, which leaves time to others
-      if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
-      signal?.throwIfAborted();
-      yield 1 + (i % 95);
+    const ended = new AbortController(); // of listening
+    const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve, { signal: ended.signal }));
+    try {
+      for (let i = 0; i < maxNewTokens; i++) {
+        if (i >= this.free) await Promise.race([this.gate, aborted]);
+        // as a model, which leaves time to others
+        if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+        signal?.throwIfAborted();
+        yield 1 + (i % 95);
+      }
+      return "length";
+    } finally {
+      ended.abort();
     }
-    return "length";
   }
 }
 

@@ -219,8 +219,12 @@ test("a full context is told: which messages are forgotten, and one that is too 
   }
   await until("(the context of 64 tokens is full: the oldest 2 messages are forgotten)");
   type(`${"long ".repeat(20)}\r`);
-  await vi.waitFor(() =>
-    expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/),
+  await vi.waitFor(
+    () =>
+      expect(told()).toMatch(
+        /^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/,
+      ),
+    10_000,
   );
   type("short\r"); // the talk goes on
   await until("cut off", 4);
@@ -259,7 +263,7 @@ test("/retry, /undo and /edit change what was said last", async () => {
   type("/edit two\r");
   await until("cut off", 3);
   type("/edit\r");
-  await vi.waitFor(() => expect(shown().split("cut off")[3]).toMatch(/two/)); // it is in the line again
+  await vi.waitFor(() => expect(shown().split("cut off")[3]).toMatch(/two/), 10_000); // it is in the line again
   type("!\r");
   await until("cut off", 4);
   type("/undo\rthree\r");
@@ -340,9 +344,9 @@ test("thoughts are dimmed, or told apart without styles; over pipes they are lef
     const { model, ended, type, end, shown } = talk(scriptedModel(THOUGHTS), {}, { isTerminal });
     model.generator.text = "<think>Hm.</think>Yes.";
     type("one\r");
-    await vi.waitFor(() => expect(shown()).toContain("Yes."));
+    await vi.waitFor(() => expect(shown()).toContain("Yes."), 10_000);
     type("two\r");
-    await vi.waitFor(() => expect(shown().split("Yes.")).toHaveLength(3));
+    await vi.waitFor(() => expect(shown().split("Yes.")).toHaveLength(3), 10_000);
     end();
     expect(await ended).toBe(0);
     expect(await textOf(model, model.generator.prompts[1])).toBe("oneYes.two");

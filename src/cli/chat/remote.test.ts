@@ -116,11 +116,14 @@ test("Ctrl-C closes the request; what a server refuses, cuts off or does not ans
   await api.requests[0].closed;
   isOver();
   type("two\r");
-  await vi.waitFor(() => expect(told()).toMatch(/received 400: too hot/));
+  await vi.waitFor(() => expect(told()).toMatch(/received 400: too hot/), 10_000);
   type("three\r");
-  await vi.waitFor(() => expect(told()).toMatch(/received an error: out of memory/));
+  await vi.waitFor(() => expect(told()).toMatch(/received an error: out of memory/), 10_000);
   type("four\r");
-  await vi.waitFor(() => expect(told()).toMatch(/expected an answer to its end; received (aborted|read ECONNRESET)/));
+  await vi.waitFor(
+    () => expect(told()).toMatch(/expected an answer to its end; received (aborted|read ECONNRESET)/),
+    10_000,
+  );
   type("/exit\r");
   expect(await ended).toBe(0);
   model.dispose();
