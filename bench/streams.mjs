@@ -3,11 +3,14 @@
  * Several texts at once by a real model of 135 M parameters in 4 bits (SmolLM2-135M-Instruct, Q4_1), against llama.cpp
  * (node-llama-cpp) in the same run: tokens a second of 1 and 8 streams, reading a prompt of 512 tokens, and the first
  * token of a prompt whose beginning was read before.
- *   npm run bench -- streams [--smallest]
+ *   npm run bench -- streams [--smallest] [--source]
+ * With --source beside llama.cpp built here from its source, for this processor, too.
  */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { child, modelFile, openKindling, openLlama, promptOf, residentBytes } from "./smollm.mjs";
-import { isSmallest, median } from "./torch-python.mjs";
+import { child, modelFile, openKindling, openLlama, promptOf, residentBytes, THREADS } from "./smollm.mjs";
+import { benchFolder, isSmallest, llamaPython, median, torchEnvironment } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const [ROUNDS, TOKENS, PROMPT, SHARED] = isSmallest ? [1, 4, 24, 16] : [3, 48, 512, 400];
@@ -37,7 +40,7 @@ async function timesOf(tokens, count) {
 
 /** @param {Program} program */
 async function measure({ write }) {
-  await timesOf(write(promptOf(1)), 4); // compiles
+  await timesOf(write(promptOf(1)), isSmallest ? 4 : 100); // compiles, after 64 tokens what single ones are faster by
   await Promise.all(Array.from({ length: STREAMS }, (_, i) => timesOf(write(promptOf(i + 20)), 4)));
   const one = await timesOf(write(promptOf(2)), TOKENS);
   const start = performance.now();
@@ -81,13 +84,25 @@ async function llama() {
   });
 }
 
+/** What llama.cpp from source takes, where it is asked for. @param {string} file */
+function sourceLlama(file) {
+  const sizes = { threads: THREADS, streams: STREAMS, tokens: TOKENS, prompt: PROMPT };
+  const options = Object.entries(sizes).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const args = [join(benchFolder, "llama", "streams.py"), file, ...options];
+  return JSON.parse(execFileSync(llamaPython(), args, { encoding: "utf8", env: torchEnvironment }));
+}
+
 function compare() {
   const file = modelFile();
+  /** @type {Record<string, number>[]} */
+  const fromSource = [];
   /** @type {Record<string, Awaited<ReturnType<typeof measure>>[]>} */
   const results = { kindling: [], llama: [] };
   for (let round = 0; round < ROUNDS; round++)
     for (const name of ["kindling", "llama"])
       results[name].push(child(self, [name, file, ...(isSmallest ? ["--smallest"] : [])]));
+  if (process.argv.includes("--source"))
+    for (let round = 0; round < ROUNDS; round++) fromSource.push(sourceLlama(file));
   const rows = /** @type {const} */ ([
     ["oneStream", "1 stream, tokens/s", false],
     ["manyStreams", `${STREAMS} streams, tokens/s together`, false],
@@ -100,6 +115,10 @@ function compare() {
     const [ours, theirs] = [results.kindling, results.llama].map((list) => list.map((result) => result[key]));
     const ratio = median(ours.map((value, i) => (isCost ? theirs[i] / value : value / theirs[i])));
     console.log(`| ${label} | ${median(ours).toFixed(1)} | ${median(theirs).toFixed(1)} | ${ratio.toFixed(2)}x |`);
+  }
+  for (const [key, label] of rows.filter(([key]) => fromSource[0]?.[key] !== undefined)) {
+    const [ours, theirs] = [results.kindling.map((result) => result[key]), fromSource.map((result) => result[key])];
+    console.log(`from source: ${label}: ${median(theirs).toFixed(1)} = ${(median(ours) / median(theirs)).toFixed(2)}x`);
   }
   const of = (/** @type {(result: Awaited<ReturnType<typeof measure>>) => number} */ value) =>
     median(results.kindling.map(value)).toFixed(2);

@@ -19,18 +19,35 @@ delete torchEnvironment.OPENBLAS_L2_SIZE;
  */
 export function torchPython() {
   if (process.env.KINDLING_TORCH_PYTHON) return process.env.KINDLING_TORCH_PYTHON;
-  const environment = join(benchFolder, ".venv");
+  return pythonWith(".venv", "PyTorch", ["-r", join(benchFolder, "torch", "requirements.txt")]);
+}
+
+/**
+ * A Python with llama.cpp built here from its source, for this processor: it takes ten minutes, a C++ compiler and
+ * CMake. @returns {string}
+ */
+export function llamaPython() {
+  process.env.CMAKE_ARGS ??= "-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAVA_BUILD=OFF";
+  const source = ["--no-cache-dir", "--no-binary", "llama-cpp-python", "llama-cpp-python==0.3.36"];
+  return pythonWith(".venv-llama", "llama.cpp from its source", source);
+}
+
+/**
+ * The Python of a virtual environment with some packages, made here the first time.
+ * @param {string} name of its folder @param {string} what @param {string[]} packages and pip's options for them
+ */
+function pythonWith(name, what, packages) {
+  const environment = join(benchFolder, name);
   const python = join(environment, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
-  if (!existsSync(python)) {
-    console.log("making a virtual environment with PyTorch in bench/.venv (once) ...");
-    /** @param {string} program @param {string[]} args */
-    const run = (program, args) => {
-      if (spawnSync(program, args, { stdio: "inherit" }).status !== 0)
-        throw new Error(`${program} ${args.join(" ")} failed`);
-    };
-    run("python3", ["-m", "venv", environment]);
-    run(python, ["-m", "pip", "install", "--quiet", "-r", join(benchFolder, "torch", "requirements.txt")]);
-  }
+  if (existsSync(python)) return python;
+  console.log(`making a virtual environment with ${what} in bench/${name} (once) ...`);
+  /** @param {string} program @param {string[]} args */
+  const run = (program, args) => {
+    if (spawnSync(program, args, { stdio: "inherit" }).status !== 0)
+      throw new Error(`${program} ${args.join(" ")} failed`);
+  };
+  run("python3", ["-m", "venv", environment]);
+  run(python, ["-m", "pip", "install", "--quiet", ...packages]);
   return python;
 }
 

@@ -14,6 +14,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("file")
 for name in ("threads", "streams", "tokens", "prompt"):
     parser.add_argument(f"--{name}", type=int, required=True)
+parser.add_argument("--amx", action="store_true", help="the matrix units of newer Xeons, which end the process on some machines")
 options = parser.parse_args()
 
 
@@ -25,7 +26,9 @@ def prompt_of(shift: int, length: int = 17) -> list[int]:
 silent = l.llama_log_callback(lambda *_: None)  # kept: the library calls it
 l.llama_log_set(silent, None)
 l.llama_backend_init()
-model = l.llama_model_load_from_file(options.file.encode(), l.llama_model_default_params())
+model_params = l.llama_model_default_params()
+model_params.use_extra_bufts = options.amx
+model = l.llama_model_load_from_file(options.file.encode(), model_params)
 params = l.llama_context_default_params()
 params.n_ctx = 1024 * options.streams
 params.n_batch = params.n_ubatch = 512
@@ -64,7 +67,7 @@ def write(prompts: list[list[int]], tokens: int) -> tuple[float, float]:
     return 1000 * first, 1000 * (time.perf_counter() - start - first)
 
 
-write([prompt_of(1)], 4)
+write([prompt_of(1)], 100)
 write([prompt_of(i + 20) for i in range(options.streams)], 4)
 _, one = write([prompt_of(2)], options.tokens)
 first, rest = write([prompt_of(i + 40) for i in range(options.streams)], options.tokens)
