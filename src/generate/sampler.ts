@@ -23,6 +23,9 @@ export interface SamplingOptions extends SamplingLimits {
 /** A seed that nobody chose. */
 export const freshSeed = (): number => Math.floor(Math.random() * 2 ** 32);
 
+/** Of all texts, whose tokens are picked one after another: it grows to 20 bytes for each token of a vocabulary. */
+const candidates = new Candidates();
+
 /** Picks the next token from logits, for one text. */
 export class Sampler {
   /** What was given, or drawn: it brings the same text again. */
@@ -33,7 +36,6 @@ export class Sampler {
   private readonly key: readonly [number, number];
   /** Draws a number from 0 to below 1. */
   readonly uniform = (): number => uniformOnHost(this.key, this.drawn++);
-  private readonly candidates = new Candidates();
   private drawn = 0;
 
   /** @throws OptionError for unknown options and values out of range */
@@ -56,21 +58,21 @@ export class Sampler {
   /** Index of the token taken. logits: f32 [V] */
   pick(logits: Float32Array): number {
     if (this.isGreedy) return indexOfLargest(logits);
-    const candidates = this.candidatesOf(logits);
-    return candidates.ids[candidates.draw(this.uniform())];
+    const { ids } = this.narrowed(logits);
+    return ids[candidates.draw(this.uniform())];
   }
 
   /** What `pick` draws from. Without draws the likeliest token is certain. */
   distribution(logits: Float32Array): TokenDistribution {
     if (this.isGreedy) return { ids: [indexOfLargest(logits)], probabilities: [1] };
-    const candidates = this.candidatesOf(logits);
-    return { ids: candidates.ids.slice(), probabilities: candidates.probabilities().slice() };
+    const { ids } = this.narrowed(logits);
+    return { ids: ids.slice(), probabilities: candidates.probabilities().slice() };
   }
 
-  private candidatesOf(logits: Float32Array): Candidates {
-    this.candidates.take(logits, this.topK);
-    for (const warp of this.warpers) warp(this.candidates, this.uniform);
-    return this.candidates;
+  private narrowed(logits: Float32Array): Candidates {
+    candidates.take(logits, this.topK);
+    for (const warp of this.warpers) warp(candidates, this.uniform);
+    return candidates;
   }
 }
 
