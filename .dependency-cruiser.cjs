@@ -78,6 +78,17 @@ module.exports = {
       to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["npm-peer"] },
     },
     {
+      name: "commands-import-when-they-run-what-they-alone-need",
+      comment: "Every start of the program would load it.",
+      severity: "error",
+      from: { path: "^src/cli/", pathNot: isTest },
+      to: {
+        path: "^src/(serve|gateway|compare|deploy|load-test)/|^node_modules/yaml/",
+        dynamic: false,
+        dependencyTypesNot: ["type-only"],
+      },
+    },
+    {
       name: "no-circular",
       comment: "A file that imports itself, by way of others, loads or not by the order of imports; types count too.",
       severity: "error",

@@ -61,7 +61,7 @@ async function measure({ write }) {
 
 async function kindling() {
   const { generator } = await openKindling(path, { contextLength: 2048, maxSequences: STREAMS });
-  const options = { temperature: 0, maxNewTokens: 2 * TOKENS, stopTokens: [] };
+  const options = { temperature: 0, maxNewTokens: 128, stopTokens: [] };
   return measure({ write: (prompt) => generator.generate(prompt, options) });
 }
 
@@ -118,7 +118,8 @@ function compare() {
   }
   for (const [key, label] of rows.filter(([key]) => fromSource[0]?.[key] !== undefined)) {
     const [ours, theirs] = [results.kindling.map((result) => result[key]), fromSource.map((result) => result[key])];
-    console.log(`from source: ${label}: ${median(theirs).toFixed(1)} = ${(median(ours) / median(theirs)).toFixed(2)}x`);
+    const ratio = median(ours.map((value, i) => value / theirs[i]));
+    console.log(`llama.cpp from source, ${label}: ${median(theirs).toFixed(1)} = ${ratio.toFixed(2)}x`);
   }
   const of = (/** @type {(result: Awaited<ReturnType<typeof measure>>) => number} */ value) =>
     median(results.kindling.map(value)).toFixed(2);

@@ -1,6 +1,6 @@
 // @ts-check
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,24 +27,26 @@ export function torchPython() {
  * CMake. @returns {string}
  */
 export function llamaPython() {
-  process.env.CMAKE_ARGS ??= "-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAVA_BUILD=OFF";
+  const CMAKE_ARGS = "-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAVA_BUILD=OFF";
   const source = ["--no-cache-dir", "--no-binary", "llama-cpp-python", "llama-cpp-python==0.3.36"];
-  return pythonWith(".venv-llama", "llama.cpp from its source", source);
+  return pythonWith(".venv-llama", "llama.cpp from its source", source, { CMAKE_ARGS });
 }
 
 /**
  * The Python of a virtual environment with some packages, made here the first time.
  * @param {string} name of its folder @param {string} what @param {string[]} packages and pip's options for them
+ * @param {Record<string, string>} [variables] for pip
  */
-function pythonWith(name, what, packages) {
+function pythonWith(name, what, packages, variables) {
   const environment = join(benchFolder, name);
   const python = join(environment, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
   if (existsSync(python)) return python;
   console.log(`making a virtual environment with ${what} in bench/${name} (once) ...`);
   /** @param {string} program @param {string[]} args */
   const run = (program, args) => {
-    if (spawnSync(program, args, { stdio: "inherit" }).status !== 0)
-      throw new Error(`${program} ${args.join(" ")} failed`);
+    if (spawnSync(program, args, { stdio: "inherit", env: { ...process.env, ...variables } }).status === 0) return;
+    rmSync(environment, { recursive: true, force: true });
+    throw new Error(`${program} ${args.join(" ")} failed`);
   };
   run("python3", ["-m", "venv", environment]);
   run(python, ["-m", "pip", "install", "--quiet", ...packages]);

@@ -8,9 +8,9 @@ import { choice, namesOf } from "./option-names.ts";
 import { integer, number } from "./parse-values.ts";
 import { ProgressLine } from "./terminal.ts";
 
-/** Imported when it runs: these are its metrics. */
+/** Named here, so that help needs no import of compare/. */
 const metrics: Record<MetricName, true> = { exact: true, contains: true, regex: true, f1: true, "json-schema": true };
-const compareRoom = () => import("../compare/index.ts");
+const importCompare = () => import("../compare/index.ts");
 
 /** "name,http://127.0.0.1:8080/v1,model,KEY": the last is the environment variable of the key. */
 function targetOf(text: string): Target {
@@ -101,7 +101,7 @@ async function compareCommand(path: string, flags: CompareFlags): Promise<void> 
   const progress = new ProgressLine(process.stderr);
   const { signal, dispose } = abortOnInterrupt(() => {});
   try {
-    const { compare, formatCompareReport, readPrompts } = await compareRoom();
+    const { compare, formatCompareReport, readPrompts } = await importCompare();
     const report = await compare({
       targets,
       prompts: await readPrompts(path),
@@ -126,7 +126,7 @@ async function compareCommand(path: string, flags: CompareFlags): Promise<void> 
 }
 
 async function writeReports(report: CompareReport, { json, markdown, plot }: CompareFlags): Promise<void> {
-  const { formatCompareReport, plotHtml, plotSvg } = await compareRoom();
+  const { formatCompareReport, plotHtml, plotSvg } = await importCompare();
   const write = (path: string, text: string) => withWriteErrors(path, () => writeFile(path, text));
   if (json !== undefined) await write(json, `${JSON.stringify(report, null, 2)}\n`);
   if (markdown !== undefined) await write(markdown, formatCompareReport(report));

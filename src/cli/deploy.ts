@@ -14,7 +14,7 @@ import { dropUndefined } from "./sampling.ts";
 
 const GIB = 2 ** 30;
 
-/** The room is imported when the command runs: these are its engines and targets. */
+/** Named here, so that help needs no import of deploy/. */
 const engines: Record<Engine, true> = { vllm: true, ollama: true, kindling: true };
 const targets: Record<DeployOptions["target"], true> = { compose: true, k8s: true };
 

@@ -7,7 +7,7 @@ import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
 import { logOption } from "./serve-operations.ts";
 
-const gatewayRoom = () => import("../gateway/index.ts");
+const importGateway = () => import("../gateway/index.ts");
 
 const CONFIG = "a YAML file of upstreams, see docs/gateway.md";
 
@@ -54,7 +54,7 @@ export function addGateway(program: Command): void {
 /** `kindling gateway`: serves until Ctrl-C. */
 async function gatewayCommand(path: string, { log, port, host }: GatewayFlags): Promise<void> {
   const output = await serverOutput(log);
-  const { readGatewayConfig, serveGateway } = await gatewayRoom();
+  const { readGatewayConfig, serveGateway } = await importGateway();
   const config = await readGatewayConfig(path);
   const server = await serveGateway(config, {
     ...(port !== undefined && { port }),
@@ -75,7 +75,7 @@ async function gatewayCommand(path: string, { log, port, host }: GatewayFlags): 
 
 /** `kindling gateway check` */
 async function checkCommand(path: string): Promise<void> {
-  const { readGatewayConfig } = await gatewayRoom();
+  const { readGatewayConfig } = await importGateway();
   const { upstreams, keys, prices, store, unknownPrices } = await readGatewayConfig(path);
   if (keys) await readKeyFile(keys.file);
   for (const { name, kind, baseUrl, models } of upstreams)
@@ -93,7 +93,7 @@ async function checkCommand(path: string): Promise<void> {
 
 /** `kindling gateway usage` */
 async function usageCommand(path: string, { json = false, ...query }: UsageQuery & { json?: boolean }): Promise<void> {
-  const { openStore, readGatewayConfig } = await gatewayRoom();
+  const { openStore, readGatewayConfig } = await importGateway();
   const config = await readGatewayConfig(path);
   const store = await openStore(config.store);
   const totals = await store.totals(query).finally(() => store.close());

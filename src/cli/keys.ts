@@ -22,10 +22,11 @@ const withFile = (command: Command): Command =>
   command.option("--file <file>", "file of the keys, for kindling serve --keys", "keys.json");
 const AUDIT = ["--audit <file>", "append a line of JSON for the change"] as const;
 
-/** Appends a line to a log of changes. */
-async function note(audit: string, event: "key_added" | "key_revoked", key: string): Promise<void> {
+/** The log of changes, opened before there is one to write: a new key must not be lost by what fails. */
+async function auditLog(path: string | undefined) {
+  if (path === undefined) return undefined;
   const { AuditLog } = await import("../serve/index.ts");
-  new AuditLog(audit).write({ event, key });
+  return new AuditLog(path);
 }
 
 export function addKeys(program: Command): void {
@@ -53,8 +54,9 @@ Examples:
     .action(async (name: string, flags: KeyFileFlags & LimitFlags) => {
       const { file, audit, requestsPerMinute, concurrency, tokensPerMinute, tokensPerDay, model: models } = flags;
       const limits = dropUndefined({ requestsPerMinute, concurrency, tokensPerMinute, tokensPerDay, models });
+      const log = await auditLog(audit);
       const key = await addKey(file, name, limits);
-      if (audit !== undefined) await note(audit, "key_added", name);
+      log?.write({ event: "key_added", key: name });
       process.stderr.write(`the key of ${name}, which is kept nowhere else:\n`);
       process.stdout.write(`${key}\n`);
     });
@@ -73,8 +75,9 @@ Examples:
     .option(...AUDIT)
     .addHelpText("after", "\nExamples:\n  kindling keys revoke app --file keys.json")
     .action(async (name: string, { file, audit }: KeyFileFlags) => {
+      const log = await auditLog(audit);
       await revokeKey(file, name);
-      if (audit !== undefined) await note(audit, "key_revoked", name);
+      log?.write({ event: "key_revoked", key: name });
       process.stdout.write(`revoked ${name}\n`);
     });
 }

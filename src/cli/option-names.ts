@@ -115,7 +115,7 @@ export function messageOf(error: KindlingError): string {
 /** The property in which commander keeps an option. */
 export const propertyOf = (option: string): string => new Option(option).attributeName();
 
-/** The names of a type of texts: a record of it has each. */
+/** The members of a union of texts; the type of the record has the compiler check that none is missing. */
 export const namesOf = <K extends string>(names: Readonly<Record<K, true>>): K[] => Object.keys(names) as K[];
 
 /** An option with a choice of values; a value near one of them is asked about. */

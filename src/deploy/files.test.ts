@@ -12,6 +12,7 @@ import { diskFile, type Folder, type GgufValue, type StoredFile, writeGguf } fro
 import { readGatewayConfig } from "../gateway/index.ts";
 import { deployedFolder } from "../testing/deployed-models.ts";
 import { type DeployOptions, deploymentFiles, engines, type ModelSource, planDeployment, targets } from "./index.ts";
+import { nameOf } from "./options.ts";
 import { yamlFile } from "./yaml-file.ts";
 
 const golden = (name: string) =>
@@ -116,6 +117,17 @@ test.each(cases)("kindling gateway reads its configuration for %s on %s", async 
   await writeFile(path, config);
   const environment = { VLLM_API_KEY: "a", KINDLING_API_KEY: "b" };
   expect(await readGatewayConfig(path, environment)).toMatchObject({ upstreams: [{ name: engine }] });
+});
+
+test.each<[ModelSource, string]>([
+  [{ kind: "repository", id: "Qwen/Qwen2.5-0.5B" }, "qwen2-5-0-5b"],
+  [{ kind: "folder", path: "/models/Tiny_Chat/" }, "tiny-chat"],
+  [{ kind: "folder", path: "/hub/models--me--tiny", inside: "snapshots/0123abc" }, "tiny"],
+  [{ kind: "folder", path: "/modelscope/me--tiny", inside: "snapshots/master" }, "tiny"],
+  [{ kind: "folder", path: "/hub/models--me--tiny/snapshots/0123abc" }, "tiny"],
+  [{ kind: "file", path: "/models/tiny.gguf", base: "tiny.gguf" }, "tiny"],
+])("%j is called %s", (source, name) => {
+  expect(nameOf(source)).toBe(name);
 });
 
 test("the schemas know every field", () => {

@@ -79,7 +79,8 @@ const LABEL_VALUE = /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/;
 
 /** "Qwen/Qwen2.5-0.5B" -> "qwen2-5-0-5b" */
 export function nameOf(source: ModelSource): string {
-  const label = shortName(source.kind === "repository" ? source.id : source.path)
+  const inside = source.kind === "folder" && source.inside !== undefined ? `/${source.inside}` : "";
+  const label = shortName(source.kind === "repository" ? source.id : source.path + inside)
     .toLowerCase()
     .replace(/\.gguf$/, "")
     .replace(/[^a-z0-9]+/g, "-")

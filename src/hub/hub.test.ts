@@ -333,6 +333,8 @@ test.each([
   ["C:\\models\\tiny.gguf", "tiny.gguf"],
   ["hub/models--me--tiny/snapshots/0123abc", "tiny"],
   ["hub/models--gpt2/snapshots/0123abc", "gpt2"],
+  ["modelscope/me--tiny/snapshots/master", "tiny"],
+  ["models/me--tiny", "me--tiny"],
   ["hub/models--me--tiny", "tiny"],
   ["/", ""],
 ])("the short name of %s is %s", (place, name) => {

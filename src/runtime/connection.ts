@@ -53,13 +53,12 @@ export class Connection {
   readonly owner: object;
   /** The type of device that is used, and why those before it in the order of "auto" are not. */
   readonly picked: Promise<PickedDevice>;
-  /** Whether models come without their constants, which the device keeps once for all; undefined until it is known. */
-  keepsConstantsOutside: boolean | undefined;
   private readonly channel: Channel;
   /**
    * Writes models for the device. Known when the backend has told which one it has; until then requests wait here.
    */
   private write: ModelWriter | undefined;
+  private hasConstantsOutside: boolean | undefined;
   private readonly format = onnxFormat(); // loads while the backend starts
   private readonly waiting: (() => void)[] = [];
   private readonly pending = new Map<number, PendingRequest>();
@@ -108,6 +107,11 @@ export class Connection {
     this.request(body).catch(() => {});
   }
 
+  /** Whether models come without their constants, which the device keeps once for all; undefined until it is known. */
+  get keepsConstantsOutside(): boolean | undefined {
+    return this.hasConstantsOutside;
+  }
+
   /** Has what an executable leaves to the host computed by `stages`, until it is released. */
   serveHostStages(executable: number, stages: HostStages): void {
     this.hostStages.set(executable, stages);
@@ -149,7 +153,7 @@ export class Connection {
     }
     const { writeOnnx } = await this.format;
     const isNative = binding === "C API";
-    this.keepsConstantsOutside = isNative;
+    this.hasConstantsOutside = isNative;
     const isWebGpu = picked === "webgpu";
     const options = { isWebGpu, channelBlock, keepsConstantsOutside: isNative, hasBfloat16: isNative };
     this.write = (graph, changes) => writeOnnx(graph, { ...options, ...changes });

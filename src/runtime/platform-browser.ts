@@ -8,7 +8,7 @@ import {
   type Channel,
   type DeviceType,
   type Message,
-  optimizerSettings,
+  sessionSettings,
   type ToBackend,
 } from "./protocol.ts";
 import { serve } from "./serve.mjs";
@@ -28,7 +28,7 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
   const sessionOptions = {
     executionProviders: [type],
     graphOptimizationLevel: "all",
-    extra: optimizerSettings,
+    extra: sessionSettings,
   };
   return {
     sessionOptions,

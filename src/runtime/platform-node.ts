@@ -18,9 +18,9 @@ import {
   type Channel,
   type DeviceType,
   type Message,
-  optimizerSettings,
   type Picked,
   type ProfileFile,
+  sessionSettings,
 } from "./protocol.ts";
 
 export const threadCount = (): number => availableParallelism();
@@ -49,7 +49,7 @@ export function configOf(type: DeviceType, threads: number): BackendConfig | und
     graphOptimizationLevel: "all",
     // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
     enableMemPattern: false,
-    extra: optimizerSettings,
+    extra: sessionSettings,
   };
   return {
     sessionOptions,

@@ -35,8 +35,12 @@ export interface BackendConfig {
   isWebGpu: boolean;
 }
 
-/** What of ONNX Runtime's own passes we change, on every platform. */
-export const optimizerSettings = {
+/** Entries of ONNX Runtime's session configuration, on every platform, by their groups. */
+export const sessionSettings = {
+  session: {
+    // each session has threads of its own: those of the last run would keep a core busy for 25 ms of the next one's
+    force_spinning_stop: "1",
+  },
   optimization: {
     // pad fusion gives pools more padding than ONNX Runtime itself accepts, and then refuses the model
     disable_specified_optimizers: "Pad_Fusion",
@@ -100,7 +104,7 @@ export interface RunRequest {
   newOutputs: Map<number, { type: OrtType; shape: readonly number[] }>;
   /** After a failure, state that was written in place is used as the run left it. @default false */
   keepsPartialState?: boolean;
-  /** Numbers come back in the arrays of the run before, where that is in this process. @default false */
+  /** Numbers come back in the memory of the largest run before, where that is in this process. @default false */
   reusesArrays?: boolean;
 }
 

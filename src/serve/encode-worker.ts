@@ -1,13 +1,20 @@
 /** The thread of `PromptEncoder`: opens the tokenizer that it is started with, and encodes one prompt after another. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorParts, KindlingError } from "../base/index.ts";
-import { chatFormat, encodePrompt, type MixedMessage, Tokenizer } from "../tokenizers/index.ts";
+import {
+  chatFormat,
+  encodePrompt,
+  type MixedMessage,
+  type PackedJson,
+  Tokenizer,
+  unpackJson,
+} from "../tokenizers/index.ts";
 import { leastTokensOf } from "./least-tokens.ts";
 import { endOf } from "./prompt-end.ts";
 
 /** A tokenizer, for the thread to open the same: what a tokenizer.json and a tokenizer_config.json hold of it. */
 export interface WorkerData {
-  json: Record<string, unknown>;
+  json: PackedJson;
   config: Record<string, unknown>;
   chatTemplate: string | undefined;
 }
@@ -39,7 +46,8 @@ export type EncodeAnswer =
   | { unrendered: string }
   | { failure: string };
 
-const { json, config, chatTemplate } = workerData as WorkerData;
+const { json: packed, config, chatTemplate } = workerData as WorkerData;
+const json = unpackJson(packed);
 const tokenizer = await Tokenizer.fromJson(json, config);
 const leastTokens = leastTokensOf(json);
 const format = chatFormat(chatTemplate, tokenizer);

@@ -75,7 +75,7 @@ export class PromptEncoder {
 
   private start(): Worker {
     const { tokenizer, chatTemplate } = this;
-    const workerData: WorkerData = { json: tokenizer.toJson(), config: tokenizer.configToJson(), chatTemplate };
+    const workerData: WorkerData = { json: tokenizer.packedJson, config: tokenizer.configToJson(), chatTemplate };
     // the program's arguments, such as conditions of imports, may not fit the built file
     return new Worker(workerFile("encode-worker"), { workerData, execArgv: [] });
   }

@@ -1,5 +1,5 @@
 import type { ScoredToken, TokenLogprob, TokenLogprobs } from "../generate/index.ts";
-import { type Tokenizer, tokenBytesReader } from "../tokenizers/index.ts";
+import { type TokenBytes, type Tokenizer, tokenBytesReader } from "../tokenizers/index.ts";
 
 const utf8 = new TextEncoder();
 const text = new TextDecoder();
@@ -7,7 +7,9 @@ const text = new TextDecoder();
 /** How probable tokens were, as OpenAI's endpoints show it. */
 export class LogprobShapes {
   private readonly tokenizer: Tokenizer;
-  private reader: ReturnType<typeof tokenBytesReader> | undefined;
+  private reader: TokenBytes | undefined;
+  /** Tokens that were shown, by their ids: some ask for all of them at each place of a prompt. */
+  private readonly texts = new Map<number, string>();
   private readonly specials: ReadonlyMap<number, string>;
 
   constructor(tokenizer: Tokenizer) {
@@ -22,12 +24,18 @@ export class LogprobShapes {
     return this.reader(id) ?? utf8.encode(this.specials.get(id) ?? "");
   }
 
-  private newReader(): ReturnType<typeof tokenBytesReader> {
+  private newReader(): TokenBytes {
     try {
       return tokenBytesReader(this.tokenizer);
     } catch {
       return () => undefined; // tokens of some models, such as BERT's, are no bytes of a text
     }
+  }
+
+  private textOf(id: number): string {
+    const known = this.texts.get(id) ?? text.decode(this.bytesOf(id));
+    this.texts.set(id, known);
+    return known;
   }
 
   private shown({ id, logprob }: TokenLogprob) {
@@ -63,10 +71,7 @@ export class LogprobShapes {
       if (Number.isNaN(token.rank)) return null;
       const ranked = [token, ...top.map((other, i) => ({ ...other, rank: i + 1 }))];
       return Object.fromEntries(
-        ranked.map(({ id, logprob, rank }) => [
-          id,
-          { logprob: finite(logprob), rank, decoded_token: text.decode(this.bytesOf(id)) },
-        ]),
+        ranked.map(({ id, logprob, rank }) => [id, { logprob: finite(logprob), rank, decoded_token: this.textOf(id) }]),
       );
     });
   }

@@ -108,8 +108,14 @@ test("more numbers than the limit are refused before anything is scored", async 
   score.mockRestore();
 });
 
-test("none beside a token of the prompt is no reason to refuse a stream, which has none of it", async () => {
-  const answer = await app.request("/v1/completions", jsonPost({ prompt: "Once", prompt_logprobs: 0, stream: true }));
+test.each([
+  ["/v1/completions", { prompt: "Once" }],
+  ["/v1/chat/completions", { messages }],
+])("a stream of %s may ask for none beside the tokens of the prompt, and nothing is scored", async (path, body) => {
+  const score = vi.spyOn(generator, "score");
+  const answer = await app.request(path, jsonPost({ ...body, max_tokens: 2, prompt_logprobs: 0, stream: true }));
   expect(answer.status).toBe(200);
   expect(await answer.text()).not.toContain("prompt_logprobs");
+  expect(score).not.toHaveBeenCalled();
+  score.mockRestore();
 });

@@ -188,8 +188,7 @@ export function readCompletionRequest(json: unknown): CompletionRequest {
   const { n = 1, best_of: best = n } = request;
   if (best < n) throw invalid("best_of", `at least n, ${n}`, best);
   if (best > n && request.stream) throw invalid("best_of", "no stream: which are the best shows at the end", best);
-  requireWhole(request);
-  return { ...request, prompt: request.prompt, usage: usageOptions(request) };
+  return { ...request, ...promptLogprobs(request), prompt: request.prompt, usage: usageOptions(request) };
 }
 
 /** @throws RequestError naming the field that is wrong */
@@ -198,13 +197,16 @@ export function readChatRequest(json: unknown): ChatRequest {
   if (request.messages === undefined) throw invalid("messages", chatFields.messages.expected, undefined);
   if (request.top_logprobs !== undefined && !request.logprobs)
     throw invalid("top_logprobs", "logprobs to be true with it", request.top_logprobs);
-  requireWhole(request);
-  return { ...request, messages: request.messages, usage: usageOptions(request) };
+  return { ...request, ...promptLogprobs(request), messages: request.messages, usage: usageOptions(request) };
 }
 
-/** @throws RequestError for a stream of what comes with whole answers alone; as vLLM, which lets 0 pass */
-function requireWhole({ prompt_logprobs: count = 0, stream }: Values<typeof commonFields>): void {
-  if (count !== 0 && stream) throw invalid("prompt_logprobs", "no stream, as in vLLM", count);
+/**
+ * What comes with whole answers alone. As in vLLM a stream may ask for 0, and has nothing.
+ * @throws RequestError for a stream that asks for more
+ */
+function promptLogprobs({ prompt_logprobs: count, stream }: Values<typeof commonFields>) {
+  if (count && stream) throw invalid("prompt_logprobs", "no stream, as in vLLM", count);
+  return { prompt_logprobs: stream ? undefined : count };
 }
 
 function usageOptions({ stream_options: json = {} }: Values<typeof commonFields>): UsageOptions {

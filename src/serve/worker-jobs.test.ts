@@ -99,3 +99,17 @@ test("a thread that has nothing to do for a minute ends, and starts anew when th
   await jobs.dispose();
   expect(clock.waiting).toBe(0);
 });
+
+test.each<[string, (worker: HandWorker) => void, string]>([
+  ["by an error", (worker) => worker.emit("error", new Error("out of memory")), "out of memory"],
+  ["by itself", (worker) => worker.emit("exit", 3), "a thread of the server ended with code 3"],
+])("a thread that ends %s takes one job with it, and another does the next", async (_, end, message) => {
+  const { jobs, workers } = handJobs();
+  const [broken, next] = [jobs.ask("a", { signal }), jobs.ask("b", { signal })];
+  await null; // it is ready
+  end(workers[0]);
+  await expect(broken).rejects.toThrow(message);
+  await null;
+  workers[1].answer();
+  expect(await next).toBe("of b");
+});

@@ -25,6 +25,11 @@ test("runs write their results into the memory of the one before, of every size"
     expect(second).toBe(first);
     expect(second[count - 1]).toBe(-2 * (count - 1));
   }
+  const longest = await double(tensor(numbers(100_000))).take();
   const shorter = await double(tensor(numbers(5))).take();
   expect([...shorter]).toEqual([0, 2, 4, 6, 8]);
+  expect(shorter.buffer).toBe(longest.buffer);
+  expect((await double(tensor(numbers(50_000))).take()).buffer).toBe(longest.buffer);
+  const longer = await double(tensor(numbers(200_000))).take();
+  expect([longer.length, longer[199_999]]).toEqual([200_000, 399_998]);
 });

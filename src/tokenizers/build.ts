@@ -2,7 +2,6 @@
 import { openEngine } from "#tokenizers/engine";
 import { warnOnConsole } from "../base/index.ts";
 import { Template } from "./jinja/template.ts";
-import type { Json } from "./json-parts.ts";
 import { type PackedJson, packJson } from "./packed-json.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import { notFollowed, readSettings, specialOf } from "./settings.ts";
@@ -15,15 +14,15 @@ export async function buildTokenizer(files: TokenizerFiles): Promise<TokenizerPa
   const rules = readSettings(file, json, config, modelConfig);
   const whole = withSettings(json, config, rules);
   const checked = checkedTokenizer(file, whole);
-  const packed = packJson(checked);
-  const withParts = (parts: Json): PackedJson => ({ ...packed, parts: { ...packed.parts, ...parts } });
-  const engineWith = (addedTokens: unknown) => openEngine(file, withParts({ added_tokens: addedTokens }));
-  const engine = await openEngine(file, packed, checked);
+  const packed = packJson(whole);
+  const runnable: PackedJson = { ...packed, parts: { ...checked, model: packed.parts.model } };
+  const engineWith = (added_tokens: unknown) =>
+    openEngine(file, { ...runnable, parts: { ...runnable.parts, added_tokens } });
+  const engine = await openEngine(file, runnable, checked);
   const notes = notFollowed(config, whole);
-  const { truncation, padding } = whole;
   if (notes.length > 0) warnOnConsole({ where: file, notes });
   return {
-    files: { ...files, json: withParts({ truncation, padding }), config },
+    files: { ...files, json: packed, config },
     rules,
     special: specialOf(rules.named),
     engine,

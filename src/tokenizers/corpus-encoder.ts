@@ -4,8 +4,15 @@
  */
 import { characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
 import { type Join, joinPairs } from "./join-pairs.ts";
-import { type AddedToken, addedTokensOf, anyOf, type Json, kindOfModel, vocabularyOf } from "./json-parts.ts";
-import { isCharacterModel } from "./packed-json.ts";
+import {
+  type AddedToken,
+  addedTokensOf,
+  anyOf,
+  isCharacterModel,
+  type Json,
+  kindOfModel,
+  vocabularyOf,
+} from "./json-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Ids of a text, without what belongs around it. */

@@ -21,7 +21,7 @@ export async function javascriptEngine(path: string, json: object): Promise<Toke
   return new JavascriptEngine(path, checkedFile(path, json));
 }
 
-/** The same. @param json what is packed, where it is at hand */
+/** The same of a packed one. @param json `packed` as objects, where there are some: saves reading it */
 export const openEngine = (path: string, packed: PackedJson, json = unpackJson(packed)): Promise<TokenizerEngine> =>
   javascriptEngine(path, json);
 

@@ -19,8 +19,9 @@ export function nativeTokenizers(): Promise<NativeTokenizers | undefined> {
 }
 
 /**
- * The native engine; the JavaScript one where there is none. @param json the same, where it is at hand. @throws
- * RuntimeError when the file is not understood
+ * The native engine; the JavaScript one where there is none.
+ * @param json `packed` as objects, where there are some: saves reading it
+ * @throws RuntimeError when the file is not understood
  */
 export async function openEngine(path: string, packed: PackedJson, json?: Json): Promise<TokenizerEngine> {
   const library = await nativeTokenizers();

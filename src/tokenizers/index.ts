@@ -16,7 +16,7 @@ export { type PackedJson, unpackJson } from "./packed-json.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
 export { removeOtherTokenizers, tokenizerPaths } from "./save-files.ts";
 export type { SpecialTokens } from "./settings.ts";
-export { tokenBytes, tokenBytesReader } from "./token-bytes.ts";
+export { type TokenBytes, tokenBytes, tokenBytesReader } from "./token-bytes.ts";
 export type { TokenStream } from "./token-stream.ts";
 export { Tokenizer } from "./tokenizer.ts";
 export { BpeTrainer, type BpeTrainerOptions } from "./training/bpe-trainer.ts";

@@ -54,6 +54,15 @@ export function kindOfModel(model: Json): string {
         : "WordLevel";
 }
 
+/**
+ * Whether each character is a token: byte-pair encoding that joins nothing, of texts that are not cut into words or
+ * written in bytes.
+ */
+export function isCharacterModel({ model, pre_tokenizer: cut }: Json): boolean {
+  const { merges, byte_fallback: hasBytes } = model as Json;
+  return kindOfModel(model as Json) === "BPE" && !cut && !hasBytes && Array.isArray(merges) && merges.length === 0;
+}
+
 /** The added tokens of a tokenizer.json; none where they are damaged, which the check of the file reports. */
 export function addedTokensOf({ added_tokens: added }: Json): readonly AddedToken[] {
   return Array.isArray(added) && added.every((token) => typeof token?.content === "string") ? added : [];

@@ -16,6 +16,13 @@ test.each(kinds)("%s is had back as it was", async (kind) => {
   expect(printJson(packed)).toBe(text);
 });
 
+test("a tokenizer has the parts that its file has, and no others", async () => {
+  const json = JSON.parse(await readFile(pathOf("gpt2"), "utf8"));
+  const { truncation: _, padding: __, ...others } = json;
+  for (const one of [json, others, { ...others, padding: null }])
+    expect(Object.keys((await Tokenizer.fromJson(one)).toJson())).toEqual(Object.keys(one));
+});
+
 test("names that objects have already are tokens as others are", () => {
   const vocab: Json = JSON.parse('{"__proto__":0,"constructor":1,"1":2,"\\ud800":3}');
   const json = tokenizerJson({ model: bpeModel({ vocab, merges: [] }) });

@@ -1,8 +1,9 @@
-import { type Json, kindOfModel } from "./json-parts.ts";
+import { isCharacterModel, type Json, kindOfModel } from "./json-parts.ts";
 
 /**
  * What a tokenizer.json holds, its vocabulary and merges as text: they are 100,000 objects and more, which a collector
  * would walk again and again, and which nobody reads once there is an engine. Data, which a thread may be sent.
+ * @internal
  */
 export interface PackedJson {
   /** All but the lists; of them the model has the keys alone. */
@@ -17,6 +18,7 @@ export interface PackedJson {
 
 const listKeys = new Set(["vocab", "merges"]);
 
+/** The same as a `PackedJson`. The model's own check comes before: here any will do. */
 export function packJson(json: Json): PackedJson {
   const model = json.model as Json;
   const utf8 = new TextEncoder();
@@ -31,7 +33,7 @@ export function packJson(json: Json): PackedJson {
   };
 }
 
-/** The tokenizer.json as it was. It takes some hundredths of a second. */
+/** The tokenizer.json as it was, made anew: 0.05 s for 50,000 tokens, 0.2 for 150,000. @internal */
 export function unpackJson({ parts, lists }: PackedJson): Json {
   const entries = Object.entries(lists).map(([key, list]) => [key, JSON.parse(textOf(list))]);
   return { ...parts, model: { ...parts.model, ...Object.fromEntries(entries) } };
@@ -53,9 +55,3 @@ function printed(object: Json, textFor: (key: string) => string | undefined): st
 }
 
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-
-/** Byte-pair encoding that joins nothing, of texts that are not cut into words or written in bytes. */
-export function isCharacterModel({ model, pre_tokenizer: cut }: Json): boolean {
-  const { merges, byte_fallback: hasBytes } = model as Json;
-  return kindOfModel(model as Json) === "BPE" && !cut && !hasBytes && Array.isArray(merges) && merges.length === 0;
-}

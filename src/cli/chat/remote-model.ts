@@ -1,6 +1,5 @@
 import { KindlingError, OptionError } from "../../base/index.ts";
 import { EventParser, type HttpAnswer, httpTransport } from "../../http/index.ts";
-import { refusalOf } from "../../load-test/index.ts";
 import { type AnswerRequest, apiMessage, type ChatEvent, type ChatModel } from "./conversation.ts";
 
 /** A request that a server refuses, or does not answer. */
@@ -186,6 +185,7 @@ export class RemoteModel implements ChatModel {
       throw this.refusal("a server", received, "check that it runs, and its address");
     });
     if (answer.status === 200) return answer;
+    const { refusalOf } = await import("../../load-test/index.ts");
     const { status, message } = await refusalOf(answer);
     const fix = status === 401 ? "set KINDLING_API_KEY to the server's key" : "change what is asked";
     throw this.refusal(`${path} to be answered`, `${status}: ${message}`, fix);

@@ -62,14 +62,14 @@ export function jobResult<T>(answer: JobAnswer<T>): T {
 /** The answer to a message, and what of it goes over to the other thread. */
 export function runJob(message: JobMessage): { answer: JobAnswer<unknown>; transfer: ArrayBuffer[] } {
   try {
-    const { result, transfer } = "task" in message ? packedTask(message) : laidOut(message);
+    const { result, transfer } = "task" in message ? packedTask(message) : vocabularyResult(message);
     return { answer: { result }, transfer };
   } catch (error) {
     return { answer: refusalOf(error), transfer: [] };
   }
 }
 
-function laidOut({ source }: VocabularyJob): { result: VocabularyTables; transfer: ArrayBuffer[] } {
+function vocabularyResult({ source }: VocabularyJob): { result: VocabularyTables; transfer: ArrayBuffer[] } {
   const result = vocabularyTables(markedBytes(source));
   const { bytes, offsets, isText, tries } = result;
   const ofTries = tries.flatMap(({ byte, depth, end, token }) => [byte, depth, end, token]);

@@ -3,7 +3,7 @@ import { TokenVocabulary } from "./vocabulary.ts";
 
 /** What a vocabulary with marks needs of a tokenizer: data, which a thread may be sent. */
 export interface VocabularySource {
-  /** Its tokenizer.json, without merges. */
+  /** What of its tokenizer.json tells the bytes of tokens. */
   readonly json: PackedJson;
   /** Ids of its special tokens. */
   readonly specialIds: readonly number[];
@@ -41,9 +41,10 @@ export interface MarkedVocabulary extends TokenMarks {
 export function vocabularySource(tokenizer: Tokenizer, texts: readonly string[]): VocabularySource {
   const idOf = (text: string) => tokenizer.tokenToId(text) ?? -1;
   const marks = [...new Set(texts)].filter((text) => text !== "" && idOf(text) >= 0).slice(0, MOST_MARKS);
-  const { vocab } = tokenizer.packedJson.lists;
+  const { parts, lists, ...traits } = tokenizer.packedJson;
+  const { added_tokens, decoder, model } = parts;
   return {
-    json: { ...tokenizer.packedJson, lists: { vocab } },
+    json: { ...traits, parts: { added_tokens, decoder, model }, lists: { vocab: lists.vocab } },
     specialIds: tokenizer.specialTexts.map(idOf).filter((id) => id >= 0),
     marks: marks.map((text) => [text, idOf(text)]),
   };

@@ -56,14 +56,14 @@ export class Candidates {
     this.cut(count);
   }
 
-  /** softmax of the scores. The array is good until it is asked for again. */
+  /** softmax of the scores. The array is good until it is asked for again, or one is drawn. */
   probabilities(): Float64Array {
     const { weights, sum } = this.weigh();
     for (let i = 0; i < weights.length; i++) weights[i] /= sum;
     return weights;
   }
 
-  /** Of each e to its score, where that of the likeliest is 1. */
+  /** exp(score - largest score) of each, and their sum: softmax before the division. */
   private weigh(): { weights: Float64Array; sum: number } {
     const { scores } = this;
     if (this.probabilityRoom.length < scores.length) this.probabilityRoom = new Float64Array(this.idRoom.length);

@@ -225,7 +225,7 @@ async function saidOf(model: CausalLM, tokenizer: SaveGgufOptions["tokenizer"]):
 /** The name of a model; of a run, whose folder "model" or "checkpoint" it is, that of the run. */
 function nameOf(source: string): string {
   const path = resolve(source);
-  return shortName(/^(model|checkpoint)$/.test(basename(path)) ? dirname(path) : path);
+  return shortName(/^(model|checkpoint)(\.old)?$/.test(basename(path)) ? dirname(path) : path);
 }
 
 async function tokenizerOf(model: CausalLM, choice: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {

@@ -1,4 +1,4 @@
-import { type Channel, type Message, optimizerSettings, type Picked, type ToBackend } from "../protocol.ts";
+import { type Channel, type Message, type Picked, sessionSettings, type ToBackend } from "../protocol.ts";
 import { answerInOrder } from "../serve.mjs";
 import { NativeBackend } from "./backend.ts";
 import type { OrtLibrary } from "./library.ts";
@@ -9,7 +9,7 @@ export function openNativeChannel(ort: OrtLibrary, threads: number, failures: Pi
   let backend: NativeBackend | undefined;
   const answer = answerInOrder(
     (callHost) => {
-      backend = new NativeBackend({ ort, threads, config: flatten(optimizerSettings), callHost });
+      backend = new NativeBackend({ ort, threads, config: flatten(sessionSettings), callHost });
       return (request) => (backend as NativeBackend).handle(request);
     },
     (message) => receive(message),

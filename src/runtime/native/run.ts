@@ -23,8 +23,8 @@ export interface Program extends Pick<CompileRequest, "results" | "inputCount"> 
   direct: readonly number[];
   /** The others, which are copied: of the host, inputs, and what is a result twice. */
   copied: readonly number[];
-  /** Memory of results that is used again, by their index: the array of the last run, and all that there is. */
-  arrays: Map<number, { whole: HostArray; used: HostArray }>;
+  /** Memory of results that is used again, by their index, and the part of it that was the last run's. */
+  arrays: Map<number, { memory: HostArray; array: HostArray }>;
 }
 
 export function programOf(stages: Program["stages"], { results, inputCount }: CompileRequest): Program {
@@ -128,11 +128,11 @@ export class ProgramRun {
     if (!this.request.reusesArrays) return arrayFor(type, shape);
     const { arrays } = this.program;
     const count = shape.reduce((a, b) => a * b, 1);
-    const { whole, used } = arrays.get(index) ?? {};
-    if (used?.length === count) return used;
-    const room = whole && whole.length >= count ? whole : arrayFor(type, shape);
-    const array = room.subarray(0, count);
-    arrays.set(index, { whole: room, used: array });
+    const known = arrays.get(index);
+    if (known?.array.length === count) return known.array;
+    const memory = known && known.memory.length >= count ? known.memory : arrayFor(type, shape);
+    const array = memory.subarray(0, count);
+    arrays.set(index, { memory, array });
     return array;
   }
 

@@ -174,8 +174,6 @@ function configure(ort: OrtLibrary, native: Pointer, options: NativeSessionOptio
   // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
   ort.call("DisableMemPattern", native);
   ort.call("AddSessionConfigEntry", native, "session.use_env_allocators", "1"); // OrtLibrary.registerArena
-  // each session has threads of its own: those of the last run would keep a core busy for 25 ms of the next one's
-  ort.call("AddSessionConfigEntry", native, "session.force_spinning_stop", "1");
   for (const [key, value] of Object.entries(config)) ort.call("AddSessionConfigEntry", native, key, value);
   if (optimizedPath !== undefined) ort.call("SetOptimizedModelFilePath", native, optimizedPath);
   if (profilePrefix !== undefined) ort.call("EnableProfiling", native, profilePrefix);

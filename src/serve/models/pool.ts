@@ -244,7 +244,10 @@ export class Pool<T> {
 
 const gibibytes = (bytes: number) => `${Number((bytes / 2 ** 30).toPrecision(3))} GiB`;
 
-/** @param what they are, for the message: clients ask for all of them in the same field */
+/**
+ * Models and adapters are asked for in one field. @param what the names are of, for the message
+ * @throws OptionError for a name that is there twice
+ */
 export function requireDistinct(names: readonly string[], what: string): void {
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice === undefined) return;
