@@ -48,7 +48,7 @@ export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
 export { LONGEST_TIMER_MS } from "./longest-timer.ts";
 export { type Merged, merged } from "./merge.ts";
 export { nextTurn } from "./next-turn.ts";
-export { onAbort } from "./on-abort.ts";
+export { onAbort, unlessAborted } from "./on-abort.ts";
 export { known, numberRules, type OptionNames, requireDType, requireNumbers } from "./options.ts";
 export {
   exceededJsonLimit,

@@ -33,3 +33,13 @@ function listen(signal: AbortSignal): Waiting {
   waitingWith.set(signal, waiting);
   return waiting;
 }
+
+/** What a promise comes to, unless a signal is aborted before it. @throws the signal's reason */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = onAbort(signal, () => reject(signal.reason));
+  });
+  return Promise.race([work, aborted]).finally(stop);
+}

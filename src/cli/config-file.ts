@@ -43,9 +43,10 @@ export async function applyConfig(command: Command, path: string): Promise<Confi
 const fieldOf = ({ long, negate }: Option): string => (long ?? "").replace(negate ? /^--no-/ : /^--/, "");
 
 async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const { parse, YAMLError } = await import("yaml");
+  const { parse } = await import("yaml");
   try {
-    const value: unknown = parse(await readFile(path, "utf8"));
+    const text = await readFile(path, "utf8");
+    const value: unknown = parsed(path, () => parse(text));
     if (value === null) return {};
     if (isObject(value)) return value;
     throw new DataError({
@@ -56,8 +57,16 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
     });
   } catch (cause) {
     if (isSystemError(cause)) throw systemError(path, "a YAML file of options", cause);
-    if (!(cause instanceof YAMLError)) throw cause;
-    const received = cause.message.split("\n")[0];
+    throw cause;
+  }
+}
+
+/** @throws DataError for whatever the parser throws: for too many aliases that is no error of its own */
+function parsed(path: string, parse: () => unknown): unknown {
+  try {
+    return parse();
+  } catch (cause) {
+    const received = (cause as Error).message.split("\n")[0];
     throw new DataError({ where: path, expected: "YAML", received, fix: "correct the line", cause });
   }
 }

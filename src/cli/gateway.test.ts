@@ -92,3 +92,10 @@ test("check shows what a configuration serves, and what is wrong with one", asyn
   await writeFile(join(folder, "wrong.yaml"), "upstream: []\n");
   expect(await run("wrong.yaml")).toMatchObject({ code: 1, output: expect.stringMatching(/did you mean "upstreams"/) });
 });
+
+test("usage is asked for by days", async () => {
+  for (const day of ["nonsense", "2026-13-99"]) {
+    const { code, output } = await run("usage", "gateway.yaml", "--since", day);
+    expect([code, output]).toEqual([1, expect.stringMatching(/expected --since to be a day, as 2026-11-01; received/)]);
+  }
+});

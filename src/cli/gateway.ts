@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { OptionError } from "../base/index.ts";
 import type { UsageQuery, UsageTotal } from "../gateway/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
@@ -6,6 +7,7 @@ import { serverOutput } from "./json-output.ts";
 import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
 import { logOption } from "./serve-operations.ts";
+import { closeWhenInterrupted } from "./server-end.ts";
 
 const importGateway = () => import("../gateway/index.ts");
 
@@ -62,15 +64,10 @@ async function gatewayCommand(path: string, { log, port, host }: GatewayFlags): 
     ...(log && { log: output.log, logFormat: log }),
     onReload: (message, isRead) => output.say(isRead ? "info" : "warn", message),
   });
-  let cancelSignal: AbortSignal | undefined;
-  const interrupted = new Promise<void>((resolve) => {
-    cancelSignal = abortOnInterrupt(resolve).cancelSignal; // before it is said that Ctrl-C ends
-  });
+  const interruptions = abortOnInterrupt(() => {}); // before it is said that Ctrl-C ends
   const serving = `the gateway is at ${server.url}/v1, with ${server.models.join(", ")}`;
   output.say("info", serving, `\n${serving}\n  Ctrl-C ends.`);
-  await interrupted;
-  cancelSignal?.addEventListener("abort", () => void server.close({ now: true }));
-  await server.close();
+  await closeWhenInterrupted(server, interruptions, output);
 }
 
 /** `kindling gateway check` */
@@ -93,7 +90,12 @@ async function checkCommand(path: string): Promise<void> {
 
 /** `kindling gateway usage` */
 async function usageCommand(path: string, { json = false, ...query }: UsageQuery & { json?: boolean }): Promise<void> {
-  const { openStore, readGatewayConfig } = await importGateway();
+  const { isDay, openStore, readGatewayConfig } = await importGateway();
+  for (const [name, value] of Object.entries({ since: query.since, until: query.until })) {
+    if (value === undefined || isDay(value)) continue;
+    const [expected, fix] = [`--${name} to be a day, as 2026-11-01`, "write year, month and day"];
+    throw new OptionError({ where: "gateway usage", expected, received: value, fix });
+  }
   const config = await readGatewayConfig(path);
   const store = await openStore(config.store);
   const totals = await store.totals(query).finally(() => store.close());

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { KindlingError } from "../base/index.ts";
+import { KindlingError, OptionError } from "../base/index.ts";
 import { ContextLengthError, Generator, Sampler, settingsOf } from "../generate/index.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
 import { checkRunConfig, defaultRunConfig } from "../train/index.ts";
@@ -171,4 +171,10 @@ test("an option's value that is near a choice is asked about", () => {
   expect(() => program.parse(["node", "kindling", "convert", "a", "b", "--to", "zzzzzzzz"])).toThrow(
     /Allowed choices are/,
   );
+});
+
+test("what is wrong in a file is said in the words of the file", () => {
+  const parts = { expected: "one of maxQueue, allowedHosts", received: '"maxQueu"', fix: 'did you mean "maxQueue"?' };
+  expect(messageOf(new OptionError({ where: "gw.yaml, server", ...parts }))).toContain("maxQueue, allowedHosts");
+  expect(messageOf(new OptionError({ where: "serve", ...parts }))).toContain("--max-queue, --allowed-hosts");
 });

@@ -100,9 +100,12 @@ const asTyped = (text: string): string =>
       (_, before: string, article: string | undefined, name: string) => `${before}${article ?? ""}${optionNames[name]}`,
     );
 
+/** Files of options have names of their own. */
+const isOfFile = ({ where }: OptionError): boolean => /\.(ya?ml|json)\b/i.test(where);
+
 /** What an error says, in the words of the command line. */
 export function messageOf(error: KindlingError): string {
-  if (!(error instanceof OptionError)) return error.message;
+  if (!(error instanceof OptionError) || isOfFile(error)) return error.message;
   const { where, expected, received, fix } = error;
   return errorMessage({
     where: asTyped(where),

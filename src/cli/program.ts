@@ -140,11 +140,14 @@ function addWriting(program: Command): void {
       "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --keys keys.json --log json\n  kindling serve --config serve.yaml\n  kindling serve sotu e5=models/multilingual-e5-small models/whisper-tiny --memory 4 --keep-alive 600",
     )
     .action(async (typedNames: string[], { config }: { config?: string }, command: Command) => {
+      const typedLog = command.opts<ServingFlags>().log;
+      const typedOutput = typedLog === undefined ? undefined : await serverOutput(typedLog);
       const file = config === undefined ? undefined : await applyConfig(command, config);
       const names = typedNames.length > 0 ? typedNames : (file?.models ?? []);
-      if (names.length === 0) command.error("error: missing required argument 'models'");
+      const from = config === undefined ? "" : `, here or as models in ${config}`;
+      if (names.length === 0) command.error(`error: missing required argument 'models'${from}`);
       const o = command.opts<ServingFlags & ModelFlags>();
-      const output = await serverOutput(o.log);
+      const output = typedOutput ?? (await serverOutput(o.log));
       await useDevice(o);
       const { adapter: _, ...flags } = o; // of models by their names
       const options = { ...openOptionsOf(flags), ...batchingOf(o) };

@@ -132,6 +132,14 @@ test("so is the line of one that cannot start", async () => {
   expect(objectsOf(output)).toMatchObject([{ level: "error", message: expect.stringMatching(/^error: .*none\.gguf/) }]);
 });
 
+test("so is that of a file of options that cannot be read", async () => {
+  const config = join(folder, "wrong.yaml");
+  await writeFile(config, "port: [");
+  const { output, ended } = run("--config", config, "--log", "json");
+  expect(await ended).toEqual([1, null]);
+  expect(objectsOf(output)).toMatchObject([{ level: "error", message: expect.stringMatching(/wrong\.yaml/) }]);
+});
+
 test("its options may be in a file; without anything to read again SIGHUP ends it", async () => {
   const config = join(folder, "serve.yaml");
   await writeFile(config, "log: json\nmax-queue: 3\n");

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { ServeOptions } from "../serve/index.ts";
-import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
+import type { RunningServer, ServeOptions } from "../serve/index.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
 import type { ServerOutput } from "./json-output.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { type AdapterFlags, namedAdapter } from "./serve-adapters.ts";
@@ -12,6 +12,7 @@ import {
   operationsOf,
   withOperations,
 } from "./serve-operations.ts";
+import { closeWhenInterrupted } from "./server-end.ts";
 
 /** How long an idle model stays, as for Ollama: negative for ever. */
 function keepAlive(text: string): number | undefined {
@@ -153,9 +154,6 @@ export function servingOf(flags: ServingFlags, output: ServerOutput): ServeOptio
   };
 }
 
-/** So soon a server that has nothing under way has ended. */
-const SILENT_MS = 300;
-
 /**
  * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
  * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
@@ -165,19 +163,16 @@ export async function serveCommand(
   options: ServeOptions,
   output: ServerOutput,
 ): Promise<void> {
-  const { serve } = await import("../serve/index.ts");
-  const server = await serve(
-    models.map(({ entry }) => entry),
-    options,
-  );
   const isReloadable = options.keysFile !== undefined || options.tlsCert !== undefined;
-  const interrupted = new Promise<void>((resolve) => {
-    // before it is said that Ctrl-C ends
-    const { cancelSignal } = abortOnInterrupt(resolve, { onHangUp: isReloadable ? server.reload : undefined });
-    cancelSignal.addEventListener("abort", () => {
-      process.exitCode = INTERRUPTED;
-      void server.close({ now: true });
-    });
+  let server: RunningServer | undefined;
+  const onHangUp = isReloadable ? () => void server?.reload() : undefined;
+  const interruptions = abortOnInterrupt(() => {}, { onHangUp });
+  const { signal } = interruptions;
+  const { serve } = await import("../serve/index.ts");
+  const entries = models.map(({ entry }) => entry);
+  server = await serve(entries, { ...options, signal }).catch((error) => {
+    if (error !== signal.reason) throw error;
+    process.exit(0); // nothing waits for the model that was being loaded
   });
   const isOpen = options.keysFile === undefined && options.apiKey === undefined;
   if (isOpen && !["127.0.0.1", "localhost", "::1"].includes(options.host ?? "127.0.0.1"))
@@ -188,13 +183,7 @@ export async function serveCommand(
     : "try:";
   const example = exampleRequest(server.url, models, !isOpen);
   output.say("info", serving, `\n${serving}\n  ${page}\n  ${example}\n  Ctrl-C ends.`);
-  await interrupted;
-  const timer = setTimeout(
-    () => output.say("warn", "waiting for requests under way; a second Ctrl-C ends them"),
-    SILENT_MS,
-  );
-  await server.close();
-  clearTimeout(timer);
+  await closeWhenInterrupted(server, interruptions, output);
 }
 
 /** A command to try. A model that is not the only one is named. */

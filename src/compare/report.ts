@@ -112,6 +112,7 @@ export function formatCompareReport({ quality, prompts, isInterrupted, currency,
       : []),
   ]);
   const ending = isInterrupted ? " Interrupted: this is what there was by then." : "";
-  const title = `${prompts} prompts, quality by ${quality} (0 to 1).${ending}`;
+  const measured = quality === "none" ? "quality not measured" : `quality by ${quality} (0 to 1)`;
+  const title = `${prompts} prompts, ${measured}.${ending}`;
   return `${[title, table(head, rows, [0, 1]), ...(notes.length > 0 ? [notes.join("\n")] : [])].join("\n\n")}\n`;
 }

@@ -138,7 +138,7 @@ function gatewayService(plan: DeploymentPlan): Service {
   const secret = plan.run.secrets.find(({ isRequired }) => isRequired)?.name;
   return {
     image: plan.gatewayImage,
-    command: ["gateway", `${GATEWAY_PATH}/gateway.yaml`, "--log", "--log-format=json"],
+    command: ["gateway", `${GATEWAY_PATH}/gateway.yaml`, "--log=json"],
     user: "1000:1000",
     ...(secret && { environment: { [secret]: requiredSecret(secret) } }),
     volumes: [mountOf("./gateway.yaml", `${GATEWAY_PATH}/gateway.yaml`)],

@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import Ajv2020 from "ajv/dist/2020.js";
+import type { Command } from "commander";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
+import { createProgram } from "../cli/program.ts";
 import { diskFile, type Folder, type GgufValue, type StoredFile, writeGguf } from "../files/index.ts";
 import { readGatewayConfig } from "../gateway/index.ts";
 import { deployedFolder } from "../testing/deployed-models.ts";
@@ -118,6 +120,36 @@ test.each(cases)("kindling gateway reads its configuration for %s on %s", async 
   const environment = { VLLM_API_KEY: "a", KINDLING_API_KEY: "b" };
   expect(await readGatewayConfig(path, environment)).toMatchObject({ upstreams: [{ name: engine }] });
 });
+
+test.each(cases)("kindling knows the options that are written for %s on %s", async (engine, target) => {
+  const files = await filesOf(repository, { engine, target, ...cards(engine), hasGateway: true, name: "llm" });
+  const written = [...files].filter(([path]) => path.endsWith(".yaml")).map(([, text]) => text);
+  const commands = written.flatMap((text) =>
+    parseAllDocuments(text).flatMap((document) => commandsIn(document.toJS())),
+  );
+  const ours = commands.filter(([first]) => first === "gateway" || (engine === "kindling" && first === "serve"));
+  expect(ours.length).toBe(engine === "kindling" ? 2 : 1);
+  for (const [name, ...args] of ours) {
+    const command = createProgram().commands.find((each) => each.name() === name)!;
+    const unknown = args.filter((arg) => arg.startsWith("--") && !isOption(command, arg));
+    expect([name, unknown]).toEqual([name, []]);
+  }
+});
+
+/** Whether an argument is an option, with a value that it may have. */
+function isOption({ options }: Command, argument: string): boolean {
+  const [long, value] = argument.split("=");
+  const option = options.find((each) => each.long === long);
+  return option !== undefined && (value === undefined || !option.argChoices || option.argChoices.includes(value));
+}
+
+/** The lists of arguments within a document. */
+function commandsIn(value: unknown): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  const entries = Object.entries(value);
+  const lists = entries.filter(([key, list]) => (key === "command" || key === "args") && Array.isArray(list));
+  return [...lists.map(([, list]) => list), ...entries.flatMap(([, part]) => commandsIn(part))];
+}
 
 test.each<[ModelSource, string]>([
   [{ kind: "repository", id: "Qwen/Qwen2.5-0.5B" }, "qwen2-5-0-5b"],

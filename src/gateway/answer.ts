@@ -1,6 +1,6 @@
 /** How a client is answered: from a cache, or by an upstream. */
 import type { Context } from "hono";
-import { RequestError } from "../serve/index.ts";
+import { clientLost, RequestError } from "../serve/index.ts";
 import type { CachedAnswer, CacheLook } from "./answer-cache.ts";
 import type { Environment } from "./environment.ts";
 import { type EventBlock, EventBlocks } from "./event-blocks.ts";
@@ -24,16 +24,13 @@ interface Answering {
   leave: (reason: RequestError) => void;
 }
 
-const gone = (reason: "gone" | "stalled") =>
-  new RequestError({ status: 499, message: `the client is ${reason}`, code: `client_${reason}` });
-
 /** @throws RequestError where there is no answer */
 export async function answered(c: Context<Environment>, gateway: Gateway, request: GatewayRequest): Promise<Response> {
   const record = c.get("record");
-  const exchange = gateway.enter(request, record);
   const leaving = new AbortController();
+  const exchange = gateway.enter(request, record, leaving);
   const client = c.req.raw.signal;
-  const onGone = () => leaving.abort(gone("gone"));
+  const onGone = () => leaving.abort(clientLost("gone"));
   if (client.aborted) onGone();
   else client.addEventListener("abort", onGone, { once: true });
   const answering = { c, gateway, request, exchange, leave: (reason: RequestError) => leaving.abort(reason) };
@@ -46,7 +43,7 @@ export async function answered(c: Context<Environment>, gateway: Gateway, reques
     exchange.begin();
     return passedOn(answering, forwarded, look);
   } catch (error) {
-    if (leaving.signal.aborted) exchange.abandon(499);
+    if (leaving.signal.aborted) exchange.abandon((leaving.signal.reason as RequestError).status);
     else exchange.end({ status: error instanceof RequestError ? error.status : 500 });
     throw error;
   }
@@ -103,7 +100,8 @@ function passedOn(answering: Answering, forwarded: Forwarded, look: CacheLook | 
 }
 
 /** What is written down of a stream: its status was sent before it was cut. */
-const statusOf = ({ outcome }: StreamEnd) => (outcome === "complete" ? 200 : outcome === "cut" ? 502 : 499);
+const statusOf = ({ outcome, status }: StreamEnd) =>
+  status ?? (outcome === "complete" ? 200 : outcome === "cut" ? 502 : 499);
 
 function stream(
   { c, gateway, request, leave }: Answering,
@@ -119,7 +117,7 @@ function stream(
     stalledTimeoutMs: gateway.config.server.stalledTimeoutMs,
     onBlock,
     onLost: (reason) => {
-      leave(gone(reason));
+      leave(clientLost(reason));
       if (reason === "stalled") c.env?.outgoing?.destroy();
     },
     onEnd: (end) => {
@@ -161,7 +159,7 @@ function bytesOf(
         }
       },
       cancel() {
-        leave(gone("gone"));
+        leave(clientLost("gone"));
         end(499);
         chunks.return().catch(() => {});
       },

@@ -15,7 +15,7 @@ import { answered } from "./answer.ts";
 import type { Environment } from "./environment.ts";
 import type { Gateway } from "./gateway.ts";
 import { readRequest, routes } from "./request.ts";
-import { groupings, type UsageQuery } from "./usage-store.ts";
+import { groupings, isDay, type UsageQuery } from "./usage-store.ts";
 
 export interface GatewayAppOptions extends AccessOptions, OperationOptions {}
 
@@ -76,7 +76,7 @@ function usageQuery({ by = "key", ...days }: Record<string, string>): UsageQuery
   const query: UsageQuery = { by: grouping };
   for (const [name, value] of Object.entries(days)) {
     if (name !== "since" && name !== "until") refuse(name, "by, since or until");
-    else if (/^\d{4}-\d\d-\d\d$/.test(value)) query[name] = value;
+    else if (isDay(value)) query[name] = value;
     else refuse(name, "a day, as 2026-11-27");
   }
   return query;

@@ -45,6 +45,8 @@ export class Gateway {
   private readonly forwarder: Forwarder;
   private readonly budgets: Budgets;
   private readonly wallClock: () => number;
+  /** What ends the requests under way. */
+  private readonly underWay = new Set<AbortController>();
 
   constructor(config: GatewayConfig, store: UsageStore, options: GatewayOptions = {}) {
     const { clock = systemClock, wallClock = Date.now, random = Math.random, embed } = options;
@@ -81,13 +83,17 @@ export class Gateway {
     return keys === undefined || (record.key !== undefined && keys.admins.includes(record.key.name));
   }
 
-  /** @throws RequestError 404 for a model that no upstream has; 503 while usage cannot be written */
-  enter(request: GatewayRequest, record: RequestRecord): Exchange {
+  /**
+   * A request from now on, until its exchange ends. @param leaving ends it
+   * @throws RequestError 404 for a model that no upstream has; 503 while usage cannot be written
+   */
+  enter(request: GatewayRequest, record: RequestRecord, leaving: AbortController): Exchange {
     if (!this.models.includes(request.model)) throw this.unknownModel(request.model, record);
     if (this.ledger.isFull) {
       const message = "The gateway cannot write down what is used, and takes no more requests.";
       throw new RequestError({ status: 503, message, code: "accounting_unavailable" });
     }
+    this.underWay.add(leaving);
     return new Exchange({
       request,
       record,
@@ -95,10 +101,16 @@ export class Gateway {
       currency: this.currency,
       wallClock: this.wallClock,
       onEnd: (row) => {
+        this.underWay.delete(leaving);
         this.ledger.add(row);
         this.metrics.ended(row);
       },
     });
+  }
+
+  /** Ends the requests under way with an error that says why. */
+  stop(): void {
+    for (const leaving of this.underWay) leaving.abort(stopping());
   }
 
   /** Models that a request's key may ask for. */
@@ -232,3 +244,5 @@ function refused({ parts }: UpstreamFailure): RequestError {
     ...(retryAfterMs !== undefined && { headers: { "retry-after": String(Math.ceil(retryAfterMs / 1000)) } }),
   });
 }
+
+const stopping = () => new RequestError({ status: 503, message: "The gateway is stopping.", code: "server_stopping" });

@@ -16,6 +16,7 @@ export { type TokenUsage, usageOf } from "./usage.ts";
 export {
   type Grouping,
   groupings,
+  isDay,
   type UsageQuery,
   type UsageRow,
   type UsageStore,

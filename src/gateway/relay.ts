@@ -1,4 +1,5 @@
 import { isObject } from "../base/index.ts";
+import { RequestError } from "../serve/index.ts";
 import { DONE, isErrorEvent } from "./attempt.ts";
 import type { EventBlock } from "./event-blocks.ts";
 import { UpstreamFailure } from "./failure.ts";
@@ -10,6 +11,8 @@ export interface StreamEnd {
   outcome: AnswerEnd;
   /** The code of the error that the client was told. */
   code?: string;
+  /** The status of that error, where it is the gateway's own. */
+  status?: number;
   /** As the upstream says. */
   usage: TokenUsage | undefined;
   /** Events that were passed on, about one for each token. */
@@ -71,9 +74,7 @@ export class EventRelay {
       }
     } catch (error) {
       if (this.isEnded) return;
-      const { code, message } =
-        error instanceof UpstreamFailure ? error.parts : { code: "upstream_error", message: "The upstream failed." };
-      this.fail(controller, code, message);
+      this.fail(controller, toldOf(error));
       await this.blocks.return();
     }
   }
@@ -95,7 +96,7 @@ export class EventRelay {
   private finish(controller: ReadableStreamDefaultController<Uint8Array>): void {
     const { isChoices } = this.options;
     if (isChoices && !this.isDone && !this.isFinished) {
-      this.fail(controller, "upstream_cut", "The upstream ended the stream before its answer.");
+      this.fail(controller, { code: "upstream_cut", message: "The upstream ended the stream before its answer." });
       return;
     }
     if (isChoices && !this.isDone) controller.enqueue(event(DONE));
@@ -103,11 +104,11 @@ export class EventRelay {
     this.end({ outcome: "complete" });
   }
 
-  private fail(controller: ReadableStreamDefaultController<Uint8Array>, code: string, message: string): void {
-    const error = { message, type: "upstream_error", param: null, code };
-    controller.enqueue(event(JSON.stringify({ error })));
+  private fail(controller: ReadableStreamDefaultController<Uint8Array>, { code, message, status }: Told): void {
+    const type = status === undefined ? "upstream_error" : "server_error";
+    controller.enqueue(event(JSON.stringify({ error: { message, type, param: null, code } })));
     controller.close();
-    this.end({ outcome: "cut", code });
+    this.end({ outcome: "cut", code, status });
   }
 
   /** What the client gets of a block; undefined for nothing. @throws UpstreamFailure for one that is an error */
@@ -135,11 +136,26 @@ export class EventRelay {
     this.blocks.return().catch(() => {});
   }
 
-  private end(end: Pick<StreamEnd, "outcome" | "code">): void {
+  private end(end: Pick<StreamEnd, "outcome" | "code" | "status">): void {
     clearTimeout(this.timer);
     this.isEnded = true;
     this.options.onEnd({ ...end, usage: this.usage, events: this.events });
   }
+}
+
+/** What a client is told of an error in the middle of a stream. */
+interface Told {
+  code: string;
+  message: string;
+  /** Of one that is the gateway's own. */
+  status?: number;
+}
+
+function toldOf(error: unknown): Told {
+  if (error instanceof UpstreamFailure) return { code: error.parts.code, message: error.parts.message };
+  if (error instanceof RequestError)
+    return { code: error.body.error.code ?? "server_error", message: error.message, status: error.status };
+  return { code: "upstream_error", message: "The upstream failed." };
 }
 
 const streamFailed = () =>

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
 import { addKey, revokeKey } from "../keys/index.ts";
-import { chatUpstream, type FakeUpstream } from "../testing/fake-upstream.ts";
-import { type ConfigInput, gatewayConfig, openStore, type RunningGateway, serveGateway } from "./index.ts";
+import { chatPiece, chatUpstream, eventText, type FakeUpstream, fakeUpstream } from "../testing/fake-upstream.ts";
+import { jsonPost } from "../testing/json-post.ts";
+import { type ConfigInput, gatewayConfig, isDay, openStore, type RunningGateway, serveGateway } from "./index.ts";
 
 let folder: string;
 let upstream: FakeUpstream;
@@ -68,4 +69,38 @@ test("the examples of the documents are configurations", async () => {
     ["local", "kindling"],
   ]);
   expect(config.prices?.find(["qwen-plus"])?.input).toBeCloseTo(112, 9);
+});
+
+test("at its end it waits for answers, and tells those it does not wait for", async () => {
+  const events = { "content-type": "text/event-stream" };
+  const slow = await fakeUpstream(({ body }, response) => {
+    response.writeHead(200, body.stream ? events : { "content-type": "application/json" });
+    response.write(body.stream ? eventText(chatPiece("half")) : "{");
+  });
+  const lines: string[] = [];
+  const config = gatewayConfig({ upstreams: [{ name: "a", baseUrl: slow.url, models: ["m"] }] }, { folder });
+  gateway = await serveGateway(config, { port: 0, log: (line) => lines.push(line) });
+  const { url } = gateway;
+  const post = (stream: boolean) =>
+    fetch(`${url}/v1/chat/completions`, jsonPost({ model: "m", messages: [{ role: "user", content: "Hi" }], stream }));
+  const whole = post(false);
+  const stream = await post(true);
+  await expect.poll(() => slow.received.length).toBe(2);
+  await gateway.close({ now: true });
+  expect(await stream.text()).toMatch(/"content":"half".*\n\ndata: \{"error":.*"code":"server_stopping"/s);
+  const answer = await whole;
+  expect([answer.status, await answer.json()]).toMatchObject([503, { error: { code: "server_stopping" } }]);
+  expect(lines.map((line) => line.split(" ").at(-1))).toEqual(["server_stopping", "server_stopping"]);
+  slow.close();
+});
+
+test.each([
+  ["2026-11-01", true],
+  ["2024-02-29", true],
+  ["2026-02-29", false],
+  ["2026-13-01", false],
+  ["26-11-01", false],
+  ["nonsense", false],
+])("%s is a day: %s", (text, is) => {
+  expect(isDay(text)).toBe(is);
 });

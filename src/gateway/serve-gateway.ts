@@ -85,7 +85,7 @@ export async function serveGateway(config: GatewayConfig, options: ServeGatewayO
     reloader.dispose();
     await server.close({
       drained: () => operations.drained(),
-      farewell: () => {},
+      farewell: () => gateway.stop(),
       hurry: hurry.signal,
       timeoutMs: drainTimeoutMs,
     });

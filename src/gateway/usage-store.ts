@@ -72,5 +72,11 @@ export interface UsageStore {
   close(): Promise<void>;
 }
 
+/** Whether a text is a day, as "2026-11-01". */
+export function isDay(text: string): boolean {
+  const at = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : Number.NaN;
+  return !Number.isNaN(at) && dayOf(at) === text;
+}
+
 /** The day of a time, of UTC. */
 export const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10);

@@ -3,9 +3,10 @@ import { realpath } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { KindlingError } from "../base/index.ts";
 import { inWordsOf, RequestError } from "./errors.ts";
-import { type App, jsonBody } from "./exchange.ts";
+import { type App, jsonBody, waiterOf } from "./exchange.ts";
 import { type Fields, readFields, text } from "./fields.ts";
 import type { ServedModels } from "./models/index.ts";
+import { whileWanted } from "./request-life.ts";
 
 const loadFields = {
   lora_name: text,
@@ -32,19 +33,23 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
       if (id === name) throw refused(`'${name}' is the name of a model`, "lora_name");
       if (id !== base && adapters.includes(name)) throw refused(`'${name}' is an adapter of '${id}'`, "lora_name");
     }
-    await models.use("text-generation", base, c.req.raw.signal, async ({ model }) => {
-      await asRequest("lora_path", path, () => model.generator.adapters.load(name, path));
-    });
+    await whileWanted(waiterOf(c, models), (signal) =>
+      models.use("text-generation", base, signal, async ({ model }) => {
+        await asRequest("lora_path", path, () => model.generator.adapters.load(name, path));
+      }),
+    );
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
   });
   app.post("/v1/unload_lora_adapter", async (c) => {
     const request = readFields(await jsonBody(c), unloadFields);
     const name = required("lora_name", request.lora_name);
     c.get("record").asked(models.nameFor("text-generation", name));
-    await models.use("text-generation", name, c.req.raw.signal, async ({ model: { generator } }) => {
-      if (!generator.adapters.has(name)) throw refused(`'${name}' is a model, and no adapter`, "lora_name");
-      await generator.adapters.unload(name);
-    });
+    await whileWanted(waiterOf(c, models), (signal) =>
+      models.use("text-generation", name, signal, async ({ model: { generator } }) => {
+        if (!generator.adapters.has(name)) throw refused(`'${name}' is a model, and no adapter`, "lora_name");
+        await generator.adapters.unload(name);
+      }),
+    );
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   });
 }

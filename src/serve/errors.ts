@@ -46,6 +46,14 @@ export class RequestError extends Error {
   }
 }
 
+/** The client left before it had its answer, or reads no more. @param detail what the system says */
+export const clientLost = (reason: "gone" | "stalled", detail?: string): RequestError =>
+  new RequestError({
+    status: 499,
+    message: `the client is ${reason}${detail === undefined ? "" : `: ${detail}`}`,
+    code: `client_${reason}`,
+  });
+
 /**
  * Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500).
  * What that was may name files and parts of other requests: only the log has it.

@@ -7,7 +7,7 @@ import { isObject, isText } from "./fields.ts";
 import type { RequestRecord } from "./log.ts";
 import type { AskedLease, ModelKind, ServedModels, Services } from "./models/index.ts";
 import { bodyText, jsonOf } from "./request-body.ts";
-import { RequestLife } from "./request-life.ts";
+import { RequestLife, whileWanted } from "./request-life.ts";
 import type { Service } from "./service.ts";
 
 /** Requests of batches come from inside, with this beside them. */
@@ -113,10 +113,19 @@ export async function lookUp<K extends ModelKind>(
   read: (service: Services[K], json: unknown, signal: AbortSignal) => Promise<object>,
 ): Promise<Response> {
   const json = await jsonBody(c);
-  const { signal } = c.req.raw;
   c.get("record").asked(models.nameFor(kind, modelNameOf(json)));
-  return c.json(await models.use(kind, modelNameOf(json), signal, (service) => read(service, json, signal)));
+  const answer = await whileWanted(waiterOf(c, models), (signal) =>
+    models.use(kind, modelNameOf(json), signal, (service) => read(service, json, signal)),
+  );
+  return c.json(answer);
 }
+
+/** Who waits for the answer to a request that takes no place in a queue. */
+export const waiterOf = (c: Context<Environment>, { stopSignal, requestTimeoutMs }: ServedModels) => ({
+  client: c.req.raw.signal,
+  server: stopSignal,
+  timeoutMs: requestTimeoutMs,
+});
 
 /** The JSON that a request has. @throws RequestError 400 or 415 for anything else */
 export async function jsonBody(c: Context<Environment>): Promise<unknown> {

@@ -5,7 +5,7 @@
 export { type AccessOptions, accessRules } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";
 export { DataFolder } from "./data-folder.ts";
-export { asRequestError, RequestError } from "./errors.ts";
+export { asRequestError, clientLost, RequestError } from "./errors.ts";
 export type { FileLimits } from "./files/store.ts";
 export type { ImageHostOptions, ImageSide } from "./images/index.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, LONGEST_TIMER_MS, OptionError } from "../base/index.ts";
+import { checkOptions, LONGEST_TIMER_MS, OptionError, unlessAborted } from "../base/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { DataFolder } from "./data-folder.ts";
@@ -38,6 +38,8 @@ export interface ServeOptions extends Omit<AppOptions, "data" | "keys" | "audit"
   auditFile?: string;
   /** How long requests under way may take to finish when the server closes, in milliseconds. @default 25000 */
   drainTimeoutMs?: number;
+  /** Ends the server while its first model is being loaded; afterwards `close` does. @default nothing */
+  signal?: AbortSignal;
   /** Gets a sentence when files were read again, or why not, and whether they were. @default standard error */
   onReload?: (message: string, isRead: boolean) => void;
 }
@@ -65,7 +67,7 @@ const DRAIN_TIMEOUT_MS = 25_000;
  * for.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
  * @throws DataError for files of keys or TLS that cannot be read, and when another server has the data folder
- * @throws what loading the first model throws
+ * @throws what loading the first model throws; the signal's reason
  */
 export async function serve(
   models: Servable | readonly Servable[],
@@ -73,7 +75,7 @@ export async function serve(
 ): Promise<RunningServer> {
   checkServeOptions(options);
   const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, keysFile, auditFile } = options;
-  const { adapterFolder, dataFolder, moderate } = options;
+  const { adapterFolder, dataFolder, moderate, signal } = options;
   const { drainTimeoutMs = DRAIN_TIMEOUT_MS, onReload = (message) => console.error(message) } = options;
   const auditLog = auditFile === undefined ? undefined : new AuditLog(auditFile);
   const audit: NonNullable<AppOptions["audit"]> = (event) => auditLog?.write(event);
@@ -98,6 +100,7 @@ export async function serve(
     throw cause;
   });
   const hurry = new AbortController();
+  let isStarted = false;
   const end = async () => {
     reloader.dispose();
     await data?.close();
@@ -107,7 +110,9 @@ export async function serve(
       hurry: hurry.signal,
       timeoutMs: drainTimeoutMs,
     });
-    await served.close();
+    const closed = served.close();
+    if (isStarted) await closed;
+    else closed.catch(() => {}); // a load is not waited for
     audit({ event: "server_stopped" });
     auditLog?.flush();
   };
@@ -119,7 +124,8 @@ export async function serve(
     return ending;
   };
   try {
-    await served.start();
+    await (signal ? unlessAborted(served.start(), signal) : served.start());
+    isStarted = true;
   } catch (cause) {
     await close({ now: true });
     throw cause;
@@ -141,6 +147,7 @@ function reloadable(server: HttpServer, { gate }: Operations, keysFile: string |
 function checkServeOptions(options: ServeOptions): void {
   const known = [
     ...["port", "host", "allowedHosts", "corsOrigins", "keysFile", "auditFile", "drainTimeoutMs", "onReload"],
+    "signal",
     ...["adapterFolder", "dataFolder", "moderate"],
     ...operationNames.filter((name) => name !== "keys" && name !== "audit"),
     ...limitNames,

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
-import { RequestError } from "./errors.ts";
+import { clientLost, RequestError } from "./errors.ts";
 
 /**
  * The text of a body of JSON. Pages of others can send text/plain and forms without asking; JSON they cannot.
@@ -17,7 +17,7 @@ export async function bodyText(c: Context): Promise<string> {
   }
   const bytes = await c.req.arrayBuffer().catch((cause: Error) => {
     if (cause instanceof RequestError) throw cause;
-    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
+    throw clientLost("gone", cause.message);
   });
   const text = utf8Text(bytes);
   if (text !== undefined) return text;

@@ -1,4 +1,5 @@
-import { RequestError } from "./errors.ts";
+import { onAbort, unlessAborted } from "../base/index.ts";
+import { clientLost, RequestError } from "./errors.ts";
 import type { AnswerPart } from "./event-stream.ts";
 import type { RequestRecord } from "./log.ts";
 import type { ModelMetrics, RequestMeter } from "./metrics.ts";
@@ -88,9 +89,7 @@ export class RequestLife {
 
   /** The client has gone, or reads no more. */
   lose(reason: "gone" | "stalled"): void {
-    this.controller.abort(
-      new RequestError({ status: 499, message: `the client is ${reason}`, code: `client_${reason}` }),
-    );
+    this.controller.abort(clientLost(reason));
     if (reason === "stalled") this.options.disconnect();
   }
 
@@ -101,6 +100,37 @@ export class RequestLife {
     this.options.server.removeEventListener("abort", this.onStop);
     this.entered?.place.leave();
     this.entered?.release();
+  }
+}
+
+/** Who waits for what takes no place in a queue. */
+interface Waiter extends Pick<LifeOptions, "client"> {
+  /** @default it does not stop */
+  server?: AbortSignal;
+  /** @default as long as it takes */
+  timeoutMs?: number;
+}
+
+/**
+ * Work that somebody waits for. Its signal is aborted when the client goes, the server stops or it takes too long; the
+ * reason is a RequestError.
+ */
+export async function whileWanted<T>(
+  { client, server, timeoutMs }: Waiter,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const onGone = () => controller.abort(clientLost("gone"));
+  const onStop = () => controller.abort(server?.reason);
+  if (client.aborted) onGone();
+  if (server?.aborted) onStop();
+  const stops = [onAbort(client, onGone), ...(server ? [onAbort(server, onStop)] : [])];
+  const timer = timeoutMs && setTimeout(() => controller.abort(timeoutError(timeoutMs)), timeoutMs);
+  try {
+    return await unlessAborted(work(controller.signal), controller.signal);
+  } finally {
+    clearTimeout(timer);
+    for (const stop of stops) stop();
   }
 }
 

@@ -1,7 +1,8 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jsonPost } from "../testing/json-post.ts";
-import { type HeldGenerator, heldModel, tinyServedModel } from "../testing/served-model.ts";
+import { type HeldGenerator, heldModel, lastPromptOf, tinyServedModel } from "../testing/served-model.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { createApp, type RunningServer, type ServedModel, serve } from "./index.ts";
 
 let model: ServedModel;
@@ -111,6 +112,15 @@ test("limits and options that cannot be are refused", async () => {
 test("the model is warm before the server says that it is ready", async () => {
   const { prompts } = (await serveHeld()).generator;
   expect(prompts).toHaveLength(1);
+});
+
+test("a model has the chat template of its tokenizer", async () => {
+  const config = { chat_template: "{% for m in messages %}<{{ m.content }}>{% endfor %}" };
+  const tokenizer = await Tokenizer.fromJson(heldModel().tokenizer.toJson(), config);
+  const held = { ...heldModel(), tokenizer };
+  const chat = { messages: [{ role: "user", content: "Hi" }], max_tokens: 1 };
+  expect((await createApp(held).request("/v1/chat/completions", jsonPost(chat))).status).toBe(200);
+  expect(await lastPromptOf(held)).toBe("<Hi>");
 });
 
 async function serveHeld(): Promise<{ generator: HeldGenerator }> {

@@ -29,7 +29,7 @@ export interface ServedModel {
   id: string;
   generator: Generator;
   tokenizer: Tokenizer;
-  /** Jinja template of chat messages. @default one line per message: "role: content" */
+  /** Jinja template of chat messages. @default the tokenizer's; without one a line per message: "role: content" */
   chatTemplate?: string;
   /** Of a model that reads images in its messages. @default it reads texts alone */
   images?: ImageSide;
@@ -78,14 +78,14 @@ export class Service {
     const { metrics, imageFetcher = new ImageFetcher(), maxImages = MAX_IMAGES, ...queue } = options;
     this.model = model;
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
-    this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
+    this.chatTemplate = model.chatTemplate ?? model.tokenizer.chatTemplate;
+    this.encoder = new PromptEncoder(model.tokenizer, this.chatTemplate);
     this.grammars = new GrammarCompiler(model.tokenizer);
     this.logprobShapes = new LogprobShapes(model.tokenizer);
     this.metrics = metrics;
-    this.chatTemplate = model.chatTemplate;
     this.images = model.images && new ImageReader(model.images, imageFetcher);
     this.maxImages = maxImages;
-    this.traits = templateTraits(model.chatTemplate, this.encoder.format);
+    this.traits = templateTraits(this.chatTemplate, this.encoder.format);
     this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
   }
 

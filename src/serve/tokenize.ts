@@ -1,5 +1,6 @@
+import { nextTurn } from "../base/index.ts";
 import { normalizeMessages } from "../generate/index.ts";
-import type { MixedMessage } from "../tokenizers/index.ts";
+import type { MixedMessage, Tokenizer } from "../tokenizers/index.ts";
 import { type Fields, flag, invalid, isObject, isText, list, object, readFields, rule, text } from "./fields.ts";
 import { templateMessages } from "./messages.ts";
 import type { Service } from "./service.ts";
@@ -56,8 +57,25 @@ export async function tokenized(service: Service, json: unknown, signal: AbortSi
     tokens,
     count: tokens.length,
     max_model_len: service.contextLength,
-    ...(request.return_token_strs && { token_strs: await Promise.all(tokens.map((id) => tokenizer.decode([id]))) }),
+    ...(request.return_token_strs && { token_strs: await tokenTexts(tokenizer, tokens, signal) }),
   };
+}
+
+/** Tokens that are decoded at a time. */
+const TOKENS_AT_A_TIME = 256;
+
+/** The text of each token. What answers others need has its turn in between. */
+async function tokenTexts(tokenizer: Tokenizer, ids: readonly number[], signal: AbortSignal): Promise<string[]> {
+  const different = [...new Set(ids)];
+  const texts = new Map<number, string>();
+  for (let from = 0; from < different.length; from += TOKENS_AT_A_TIME) {
+    signal.throwIfAborted();
+    const part = different.slice(from, from + TOKENS_AT_A_TIME);
+    const decoded = await Promise.all(part.map((id) => tokenizer.decode([id])));
+    for (const [i, id] of part.entries()) texts.set(id, decoded[i]);
+    await nextTurn();
+  }
+  return ids.map((id) => texts.get(id) as string);
 }
 
 /** Which tokens an image becomes shows when it is looked at, and of those there is one. */

@@ -113,3 +113,16 @@ test.each<[string, (worker: HandWorker) => void, string]>([
   workers[1].answer();
   expect(await next).toBe("of b");
 });
+
+test("what is asked of a thread that is disposed of is refused, and it starts anew for others", async () => {
+  const { jobs, workers } = handJobs();
+  const asked = [jobs.ask("a", { signal }), jobs.ask("b", { signal })];
+  await null; // it is ready
+  const refused = asked.map((answer) => expect(answer).rejects.toThrow("the thread was ended"));
+  await jobs.dispose();
+  await Promise.all(refused);
+  const next = jobs.ask("c", { signal });
+  await null;
+  workers[1].answer();
+  expect(await next).toBe("of c");
+});

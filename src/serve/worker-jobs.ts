@@ -54,7 +54,7 @@ export class WorkerJobs<Request, Answer> {
   constructor(start: () => Worker, { limit, ...idle }: IdleOptions & { limit?: TimeLimit } = {}) {
     this.start = start;
     this.limit = limit;
-    this.idle = new IdleEnd(() => void this.dispose(), idle);
+    this.idle = new IdleEnd(() => void this.endThread(), idle);
   }
 
   /**
@@ -79,8 +79,16 @@ export class WorkerJobs<Request, Answer> {
     });
   }
 
-  /** Ends the thread; it starts anew when there is something to ask. */
+  /** Ends the thread. What it is asked is refused; it starts anew when there is something else to ask. */
   async dispose(): Promise<void> {
+    const ended = this.endThread();
+    const { current } = this;
+    this.current = undefined;
+    for (let job = current; job; job = this.waiting.take()) job.settle({ error: new Error("the thread was ended") });
+    await ended;
+  }
+
+  private async endThread(): Promise<void> {
     const { worker } = this;
     this.idle.stop();
     clearTimeout(this.timer);
@@ -128,7 +136,7 @@ export class WorkerJobs<Request, Answer> {
   }
 
   private answered(answer: Answer): void {
-    if (this.current?.isLast(answer)) void this.dispose();
+    if (this.current?.isLast(answer)) void this.endThread();
     this.finish({ answer });
   }
 
@@ -141,14 +149,14 @@ export class WorkerJobs<Request, Answer> {
   }
 
   private readonly giveUp = ({ refusal }: TimeLimit): void => {
-    void this.dispose();
+    void this.endThread();
     this.finish({ error: refusal() });
   };
 
   /** Nobody waits for this answer any more. */
   private abandon(job: Job<Request, Answer>, error: unknown): void {
     if (job === this.current) {
-      void this.dispose();
+      void this.endThread();
       this.finish({ error });
       return;
     }

@@ -106,15 +106,15 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
   };
 }
 
-/** @throws DataError where there are templates, of which none is the usual one */
+/** @throws DataError where there are templates, of which none was given */
 function requireDefault({ chatTemplates }: Tokenizer): void {
   if (chatTemplates.size === 0) return;
-  const received = [...chatTemplates.keys()].join(", ");
+  const names = [...chatTemplates.keys()];
   throw new DataError({
     where: "chat template",
-    expected: 'one with the name "default"',
-    received,
-    fix: "give the text of one of them to chatFormat",
+    expected: `one of those that the tokenizer has: ${names.join(", ")}`,
+    received: "none",
+    fix: `give one as the chatTemplate, as tokenizer.chatTemplates.get(${JSON.stringify(names[0])})`,
   });
 }
 

@@ -32,6 +32,14 @@ const pairs = (rest: Json) => ({
 const catastrophe = { Regex: "(a+)+$" };
 
 const files: Record<string, [Json & { model: Json }, RegExp]> = {
+  "an id that lists would be as long as": [
+    { model: { ...words, vocab: { "[UNK]": 0, a: 4e9 } } },
+    /model\.vocab, "a": expected ids from 0 to 16777216; received 4000000000/,
+  ],
+  "an added token of such an id": [
+    { model: words, added_tokens: [{ id: 4e9, content: "a" }] },
+    /added_tokens\.0\.id: expected ids from 0 to 16777216/,
+  ],
   "a prefix longer than the right side of a merge": [
     { model: pairs({ continuing_subword_prefix: "######" }) },
     /model\.merges\.0: expected a right side that begins with the prefix "######"; received "##b"/,

@@ -24,6 +24,7 @@ export function checkedTokenizer(path: string, json: Json): Json {
     });
   if (!isObject(json.model)) throw fail("model", "an object", json.model);
   for (const part of PARTS) checkPart(path, json[part], part, fail);
+  checkIds(json, fail);
   checkMerges(json.model, fail);
   checkUnknown(json, json.model, fail);
   return { ...json, truncation: null, padding: null };
@@ -63,6 +64,19 @@ function checkTemplate(template: Json, part: string, fail: Fail): void {
         throw fail(`${part}.${key}`, `"${special}" in special_tokens`, Object.keys(known));
     }
   }
+}
+
+/** Largest id that is accepted: lists of tokens are as long. The largest vocabularies have 2^18. */
+const LARGEST_ID = 2 ** 24;
+
+function checkIds({ model, added_tokens: added }: Json, fail: Fail): void {
+  const isId = (id: unknown) => typeof id !== "number" || (Number.isInteger(id) && id >= 0 && id <= LARGEST_ID);
+  const { vocab } = model as Json;
+  const expected = `ids from 0 to ${LARGEST_ID}`;
+  for (const [token, id] of isObject(vocab) ? Object.entries(vocab) : [])
+    if (!isId(id)) throw fail(`model.vocab, ${JSON.stringify(token.slice(0, 40))}`, expected, id);
+  for (const [i, token] of (Array.isArray(added) ? added : []).entries())
+    if (isObject(token) && !isId(token.id)) throw fail(`added_tokens.${i}.id`, expected, token.id);
 }
 
 /** The library cuts as many bytes off the right side of a merge as the prefix has characters. */

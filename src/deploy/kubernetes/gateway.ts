@@ -51,7 +51,7 @@ function container(plan: DeploymentPlan): Container {
   return {
     name: "gateway",
     image: plan.gatewayImage,
-    args: ["gateway", `${GATEWAY_PATH}/gateway.yaml`, "--log", "--log-format=json"],
+    args: ["gateway", `${GATEWAY_PATH}/gateway.yaml`, "--log=json"],
     ...(secret && {
       env: [{ name: secret, valueFrom: { secretKeyRef: { name: secretName(plan), key: secret } } }],
     }),

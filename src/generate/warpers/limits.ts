@@ -57,7 +57,7 @@ const ranges: Record<LimitName, [expected: string, isFine: (value: number) => bo
   topNSigma: ["topNSigma above 0", (value) => value > 0],
   topH: ["topH above 0 and at most 1", (value) => value > 0 && value <= 1],
   topK: [
-    "topK of at least 0, which is all",
+    "topK to be a whole number of at least 0, which is all",
     (value) => value >= 0 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY),
   ],
   topP: ["topP above 0 and at most 1", (value) => value > 0 && value <= 1],

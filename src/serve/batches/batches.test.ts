@@ -55,7 +55,11 @@ const ended = ({ id }: OpenAI.Batch) =>
   }, patience);
 interface Result {
   custom_id: string;
-  response: { status_code: number; body: OpenAI.ChatCompletion & { error?: { message: string; param: string } } };
+  response: {
+    status_code: number;
+    request_id: string;
+    body: OpenAI.ChatCompletion & { request_id?: string; error?: { message: string; param: string } };
+  };
   error: unknown;
 }
 async function results(id: string | undefined): Promise<Result[]> {
@@ -106,6 +110,8 @@ test("requests are answered, and those that are wrong are errors of their own", 
     ["c", 404, "model"],
     ["d", 400, "stream"],
   ]);
+  const { request_id: id, body } = errors[0].response;
+  expect(body.request_id).toBe(id); // by which it is in the log
   expect((await client.files.retrieve(done.output_file_id as string)).purpose).toBe("batch_output");
   expect(await readdir(join(folder, "batches", batch.id))).toEqual(["batch.json"]);
 });

@@ -89,7 +89,8 @@ async function sent(
   });
   const response = await app.fetch(request, { batchOwner: owner });
   const text = await response.text();
-  return { status: response.status, body: JSON.parse(text) };
+  const requestId = response.headers.get("x-request-id") ?? undefined;
+  return { status: response.status, body: JSON.parse(text), requestId };
 }
 
 /** @throws RequestError naming the field that is wrong */

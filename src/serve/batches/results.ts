@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { createReadStream, type FileHandle, join, open } from "#system";
 import { exists, ownerModes, withWriteErrors } from "../../files/index.ts";
 
-/** What came of a request: the answer of its endpoint, or why there is none. */
-export type Outcome = { status: number; body: unknown } | { code: string; message: string };
+/** What came of a request: the answer of its endpoint, and its id in the log; or why there is none. */
+export type Outcome = { status: number; body: unknown; requestId?: string } | { code: string; message: string };
 
 const LINE_BREAK = 0x0a;
 /** Files of results. */
@@ -103,10 +103,11 @@ export class BatchResults {
   async add(customId: string, outcome: Outcome): Promise<void> {
     const isAnswer = "status" in outcome;
     const kind: Kind = isAnswer && outcome.status < 400 ? "output" : "errors";
-    const requestId = `req_${randomUUID().replaceAll("-", "")}`;
+    const id = `req_${randomUUID().replaceAll("-", "")}`;
+    const requestId = (isAnswer && outcome.requestId) || id;
     const response = isAnswer ? { status_code: outcome.status, request_id: requestId, body: outcome.body } : null;
     const line = JSON.stringify({
-      id: `batch_${requestId}`,
+      id: `batch_${id}`,
       custom_id: customId,
       response,
       error: isAnswer ? null : outcome,

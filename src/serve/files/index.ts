@@ -1,11 +1,11 @@
 /** OpenAI's API of files: what batches read and write. */
 import type { Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { DataFolder } from "../data-folder.ts";
 import { RequestError } from "../errors.ts";
 import { type App, type Environment, ownerOf } from "../exchange.ts";
 import { type Fields, invalid, isText, readFields, rule } from "../fields.ts";
 import { listPage } from "../list-page.ts";
+import { limitedBodies } from "../operations/index.ts";
 import { formOf } from "../tasks/form.ts";
 import type { FileRecord } from "./store.ts";
 
@@ -39,7 +39,7 @@ const isStay = (seconds: number) => Number.isInteger(seconds) && seconds >= LEAS
 
 /** The endpoints below /v1/files. @param data undefined for a server that has no folder for them */
 export function fileRoutes(app: App, data: DataFolder | undefined): void {
-  app.use("/v1/files", bodyLimit({ maxSize: MAX_FILE_BYTES + FORM_BYTES, onError: tooLarge }));
+  app.use("/v1/files", limitedBodies(MAX_FILE_BYTES >> 20, "file", FORM_BYTES));
   app.post("/v1/files", async (c) => {
     const { files } = requireData(data, "/v1/files");
     const { file, seconds } = await uploadOf(c);
@@ -114,8 +114,3 @@ const fileObject = ({ id, bytes, createdAt, filename, purpose, expiresAt }: File
   status: "processed",
   ...(expiresAt !== null && { expires_at: inSeconds(expiresAt) }),
 });
-
-function tooLarge(): never {
-  const message = `file: expected at most ${MAX_FILE_BYTES >> 20} MiB; received more`;
-  throw new RequestError({ status: 413, message, param: "file", code: "request_too_large" });
-}

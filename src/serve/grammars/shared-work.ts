@@ -1,4 +1,4 @@
-import { onAbort } from "../../base/index.ts";
+import { unlessAborted } from "../../base/index.ts";
 
 /** Work that several wait for. It is given up when none of them does any more. */
 export class SharedWork<T> {
@@ -21,14 +21,9 @@ export class SharedWork<T> {
   async join(signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
     this.waiting++;
-    let stop = () => {};
     try {
-      const aborted = new Promise<never>((_, reject) => {
-        stop = onAbort(signal, () => reject(signal.reason));
-      });
-      return await Promise.race([this.result, aborted]);
+      return await unlessAborted(this.result, signal);
     } finally {
-      stop();
       this.waiting--;
       if (this.waiting === 0) this.controller.abort(signal.reason);
     }

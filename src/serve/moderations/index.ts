@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { RequestError } from "../errors.ts";
 import { type App, jsonBody } from "../exchange.ts";
 import { type Fields, invalid, isObject, isText, readFields, rule, text, textOrList } from "../fields.ts";
+import { whileWanted } from "../request-life.ts";
 
 /** What a judge says of a text. */
 export interface Moderation {
@@ -59,7 +60,7 @@ export function moderationRoutes(app: App, moderate: Moderate | undefined): void
     const { input, model } = readFields(await jsonBody(c), moderationFields);
     if (input === undefined) throw invalid("input", moderationFields.input.expected, undefined);
     const inputs = inputsOf(input);
-    const answer = await moderate(inputs, { model, signal: c.req.raw.signal });
+    const answer = await whileWanted({ client: c.req.raw.signal }, (signal) => moderate(inputs, { model, signal }));
     if (answer.results.length !== inputs.length) {
       const message = `moderate: expected ${inputs.length} results; received ${answer.results.length}`;
       throw new RequestError({ status: 500, message, code: "internal_error" });

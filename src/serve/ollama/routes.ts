@@ -1,5 +1,6 @@
-import { type App, answer, jsonBody, type Read } from "../exchange.ts";
+import { type App, answer, jsonBody, type Read, waiterOf } from "../exchange.ts";
 import type { ServedModels } from "../models/index.ts";
+import { whileWanted } from "../request-life.ts";
 import type { Service } from "../service.ts";
 import { embedRoutes } from "./embed.ts";
 import { ollamaChat, ollamaGenerate } from "./jobs.ts";
@@ -20,5 +21,8 @@ export function ollamaRoutes(app: App, models: ServedModels): void {
   app.get("/api/tags", (c) => c.json(shown.tags()));
   app.get("/api/ps", (c) => c.json(shown.running()));
   app.get("/api/version", (c) => c.json(shown.version()));
-  app.post("/api/show", async (c) => c.json(await shown.show(await jsonBody(c), c.req.raw.signal)));
+  app.post("/api/show", async (c) => {
+    const json = await jsonBody(c);
+    return c.json(await whileWanted(waiterOf(c, models), (signal) => shown.show(json, signal)));
+  });
 }

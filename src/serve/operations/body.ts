@@ -1,6 +1,6 @@
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { RequestError } from "../errors.ts";
+import { clientLost, RequestError } from "../errors.ts";
 
 /**
  * Refuses bodies that are packed: some bytes unpack to gigabytes, and no client of these APIs packs what it sends.
@@ -20,11 +20,26 @@ export function unpackedBodies(): MiddlewareHandler {
   };
 }
 
-/** Refuses bodies of more than so many MiB, with 413. */
-export function limitedBodies(mostMiB: number): MiddlewareHandler {
-  const message = `body: expected at most ${mostMiB} MiB; received more`;
+/**
+ * Refuses bodies of more than so many MiB, with 413.
+ * @param param what is too large, for the message; where there are fields, the one that is
+ */
+export function limitedBodies(mostMiB: number, param?: string, moreBytes = 0): MiddlewareHandler {
+  const message = `${param ?? "body"}: expected at most ${mostMiB} MiB; received more`;
   const onError = () => {
-    throw new RequestError({ status: 413, message, code: "request_too_large" });
+    throw new RequestError({ status: 413, message, param, code: "request_too_large" });
   };
-  return bodyLimit({ maxSize: mostMiB * 2 ** 20, onError });
+  const limit = bodyLimit({ maxSize: mostMiB * 2 ** 20 + moreBytes, onError });
+  // a body whose length is not said is read here, to its end
+  return async (c, next) => {
+    let isRead = false;
+    const passOn = () => {
+      isRead = true;
+      return next();
+    };
+    return limit(c, passOn).catch((cause) => {
+      if (isRead || cause instanceof RequestError) throw cause;
+      throw clientLost("gone", String(cause));
+    });
+  };
 }

@@ -78,6 +78,19 @@ describe("slow clients", () => {
   });
 });
 
+test.each([
+  ["cut off", "5\r\n{"],
+  ["wrong", "zz\r\n{}\r\n"],
+])("a body whose length is not said and that is %s is the client's fault", async (_, body) => {
+  const lines: string[] = [];
+  await start({ log: (line) => lines.push(line) });
+  const { socket } = await open();
+  socket.write(head("transfer-encoding: chunked"));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  socket.end(body);
+  await expect.poll(() => lines).toEqual([expect.stringMatching(/ (499 \d+ ms client_gone|400 .*)$/)]);
+});
+
 describe("connections", () => {
   test("by the thousand that ask nothing keep nobody out", async () => {
     await start({ maxConnections: 64 });

@@ -56,7 +56,11 @@ export class Operations {
     return async (c, next) => {
       const record = this.recordOf(c);
       c.set("record", record);
-      await next();
+      await next().catch((cause) => {
+        record.cause = cause; // what is no Error passes by those who answer
+        record.end(500);
+        throw new Error(String(cause), { cause });
+      });
       c.header("x-request-id", record.id);
       if (record.path.startsWith("/v1/messages")) c.header("request-id", record.id); // Anthropic's name
       if (this.isDraining) c.header("connection", "close");

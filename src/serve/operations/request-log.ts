@@ -72,7 +72,8 @@ function textLine(record: RequestRecord, status: number): string {
 
 function jsonLine(record: RequestRecord, status: number, texts: object): string {
   const { id, method, path, key, model, usage, finishReasons, errorCode, firstTokenMs, cause } = record;
-  return logLine(status >= 500 ? "error" : "info", `${method} ${shortened(path)} ${status}`, {
+  const isProbe = path === "/health" && errorCode === undefined; // a 503 says that it is starting or ending
+  return logLine(status >= 500 && !isProbe ? "error" : "info", `${method} ${shortened(path)} ${status}`, {
     request_id: id,
     key: key?.name,
     method,

@@ -220,3 +220,22 @@ describe("the end", () => {
     await Promise.all([close(), ...ended]);
   });
 });
+
+test("a signal ends a server whose first model is being loaded, and what it has opened", async () => {
+  const auditFile = join(folder, "audit.jsonl");
+  const ending = new AbortController();
+  let isAsked = () => {};
+  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const load = () => {
+    isAsked();
+    return new Promise<never>(() => {});
+  };
+  const entry = { id: "m", kind: "text-generation", bytes: 0, load } as const;
+  const options = { port: 0, auditFile, dataFolder: join(folder, "data"), signal: ending.signal };
+  const starting = serve(entry, options);
+  await asked;
+  ending.abort(new Error("stop"));
+  await expect(starting).rejects.toThrow("stop");
+  expect(JSON.parse(await readFile(auditFile, "utf8"))).toMatchObject({ event: "server_stopped" });
+  server = await serve(tinyServedModel(), { ...options, signal: undefined }); // the folder is free
+});

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { RequestError } from "../errors.ts";
+import { clientLost, RequestError } from "../errors.ts";
 import type { Environment } from "../exchange.ts";
 
 /** The fields of a form: texts, lists of those that are named "name[]", and files. */
@@ -20,9 +20,9 @@ export async function formOf(c: Context<Environment>): Promise<Form> {
   }
   const data = await c.req.formData().catch((cause: Error) => {
     if (cause instanceof RequestError) throw cause;
-    const isGone = c.req.raw.signal.aborted;
-    const message = isGone ? `the client is gone: ${cause.message}` : `body: expected a form; ${cause.message}`;
-    throw new RequestError({ status: isGone ? 499 : 400, message, code: isGone ? "client_gone" : "invalid_value" });
+    if (c.req.raw.signal.aborted) throw clientLost("gone", cause.message);
+    const message = `body: expected a form; ${cause.message}`;
+    throw new RequestError({ status: 400, message, code: "invalid_value" });
   });
   const form: Form = Object.create(null) as Form;
   for (const key of new Set(data.keys())) {
