@@ -105,7 +105,7 @@ function refusalError(base: URL, expected: string, { status, code, message }: Fa
     fix: isAbsent
       ? "start one, as with kindling serve <model>, or give its url"
       : isLocked
-        ? "give the apiKey that the server expects"
+        ? "give the key that the server expects: apiKey, or --api-key of kindling bench serve"
         : "correct what the server says",
   });
 }

@@ -109,6 +109,15 @@ test("limits and options that cannot be are refused", async () => {
   await expect(serve(model, { prot: 1 } as object)).rejects.toThrow(/did you mean "port"/);
 });
 
+test.each([
+  [{ generator: 1, tokenizer: 1 }, /expected a model with an id; received none/],
+  [{ id: "m", generatr: 1, tokenizer: 1 }, /expected m with a generator and a tokenizer; received no generator/],
+  [{ id: "m", generator: 1 }, /received no tokenizer/],
+  [{ id: "m", kind: "embeding", load: () => {} }, /expected m to be of a kind of .*; received embeding.*"embedding"/],
+])("what is no model is refused: %j", (wrong, message) => {
+  expect(() => createApp(wrong as never)).toThrow(message);
+});
+
 test("the model is warm before the server says that it is ready", async () => {
   const { prompts } = (await serveHeld()).generator;
   expect(prompts).toHaveLength(1);

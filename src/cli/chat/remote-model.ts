@@ -135,7 +135,8 @@ export class RemoteModel implements ChatModel {
         if (content) yield { type: "text", text: content };
         if (usage) stats.promptTokens = usage.prompt_tokens;
         if (usage?.completion_tokens) stats.tokens = usage.completion_tokens;
-        if (choice?.finish_reason === "length") yield { type: "note", text: "cut off; /set max_tokens allows more" };
+        if (choice?.finish_reason === "length")
+          yield { type: "note", text: "cut off; --tokens <n> or /set max_tokens allows more" };
       }
       yield { type: "stats", stats: { ...stats, totalMs: performance.now() - started } };
     } catch (error) {

@@ -72,7 +72,7 @@ test("a talk with a server: settings, models, images, thoughts, what it took", a
   type("/model third\r");
   await until("expected a model of the server: first, second");
   type(`/model second\r/image ${picture}\rWhich colour?\r`);
-  await until("cut off; /set max_tokens allows more");
+  await until("cut off; --tokens <n> or /set max_tokens allows more");
   type("/exit\r");
   expect(await ended).toBe(0);
   const [first, , last] = api.requests;

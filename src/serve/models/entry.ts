@@ -1,3 +1,4 @@
+import { nearest, OptionError } from "../../base/index.ts";
 import type {
   CrossEncoder,
   SentenceEncoder,
@@ -59,3 +60,24 @@ export const kinds: Readonly<Record<ModelKind, { does: string; endpoint: string 
   classification: { does: "classifies texts", endpoint: "POST /classify" },
   speech: { does: "writes down speech", endpoint: "POST /v1/audio/transcriptions" },
 };
+
+/** What JavaScript may bring in place of a model. @throws OptionError naming what is missing or wrong */
+export function checkServable(model: Servable): void {
+  const { id, kind = "text-generation", ...parts } = model as object as Partial<Record<string, unknown>>;
+  const refuse = (expected: string, received: string, fix: string): never => {
+    throw new OptionError({ where: "serve", expected, received, fix });
+  };
+  if (typeof id !== "string" || id === "")
+    refuse("a model with an id", JSON.stringify(id) ?? "none", "give it the name that clients ask for");
+  const names = Object.keys(kinds);
+  if (!names.includes(String(kind)))
+    refuse(
+      `${id} to be of a kind of ${names.join(", ")}`,
+      String(kind),
+      `did you mean "${nearest(String(kind), names) ?? names[0]}"?`,
+    );
+  if (typeof parts.load === "function" || parts.model) return;
+  for (const part of ["generator", "tokenizer"])
+    if (!parts[part])
+      refuse(`${id} with a generator and a tokenizer`, `no ${part}`, `give the ${part}, or how it is loaded`);
+}

@@ -6,7 +6,7 @@ import { ImageFetcher, type ImageHostOptions } from "../images/index.ts";
 import { Metrics, type ModelMetrics } from "../metrics.ts";
 import type { QueueOptions } from "../queue.ts";
 import { type ServedModel, Service } from "../service.ts";
-import { type KindModels, kinds, type ModelKind, type Servable } from "./entry.ts";
+import { checkServable, type KindModels, kinds, type ModelKind, type Servable } from "./entry.ts";
 import { checkLimits, type LimitOptions } from "./limits.ts";
 import { type LeaseOptions, Pool, type PoolState, requireDistinct } from "./pool.ts";
 import type { Lease, Loadable } from "./slot.ts";
@@ -52,6 +52,7 @@ interface Entry {
 }
 
 function entryOf(model: Servable): Entry {
+  checkServable(model);
   if ("load" in model) return { ...model, isPinned: false, load: () => model.load() };
   const { id } = model;
   const [kind, parts] = "kind" in model ? [model.kind, model.model] : (["text-generation", model] as const);
