@@ -52,7 +52,7 @@ describe("models", () => {
     );
     const locked = { status: 401, body: '{"error": {"message": "no key", "code": "invalid_api_key"}}' };
     await expect(run({}, always, locked)).rejects.toThrow(
-      /expected the list of models; received 401 invalid_api_key no key\. Fix: give the apiKey/,
+      /expected the list of models; received 401 invalid_api_key no key\. Fix: give the key that the server expects: apiKey/,
     );
   });
 });
