@@ -36,6 +36,7 @@ function listen(signal: AbortSignal): Waiting {
 
 /** What a promise comes to, unless a signal is aborted before it. @throws the signal's reason */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) work.catch(() => {}); // nobody waits for it
   signal.throwIfAborted();
   let stop = () => {};
   const aborted = new Promise<never>((_, reject) => {

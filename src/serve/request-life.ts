@@ -124,6 +124,7 @@ export async function whileWanted<T>(
   const onStop = () => controller.abort(server?.reason);
   if (client.aborted) onGone();
   if (server?.aborted) onStop();
+  controller.signal.throwIfAborted();
   const stops = [onAbort(client, onGone), ...(server ? [onAbort(server, onStop)] : [])];
   const timer = timeoutMs && setTimeout(() => controller.abort(timeoutError(timeoutMs)), timeoutMs);
   try {
