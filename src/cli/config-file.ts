@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, type Option } from "commander";
 import { checkOptions, DataError, isObject, OptionError } from "../base/index.ts";
-import { isSystemError, systemError } from "../files/index.ts";
+import { systemError } from "../files/index.ts";
 import { collect } from "./parse-values.ts";
 import { namedAdapter } from "./serve-adapters.ts";
 
@@ -44,21 +44,18 @@ const fieldOf = ({ long, negate }: Option): string => (long ?? "").replace(negat
 
 async function readConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
   const { parse } = await import("yaml");
-  try {
-    const text = await readFile(path, "utf8");
-    const value: unknown = parsed(path, () => parse(text));
-    if (value === null) return {};
-    if (isObject(value)) return value;
-    throw new DataError({
-      where: path,
-      expected: "a field for each option, as port: 9000",
-      received: Array.isArray(value) ? "a list" : JSON.stringify(value).slice(0, 60),
-      fix: "write a line for each option",
-    });
-  } catch (cause) {
-    if (isSystemError(cause)) throw systemError(path, "a YAML file of options", cause);
-    throw cause;
-  }
+  const text = await readFile(path, "utf8").catch((cause) => {
+    throw systemError(path, "a YAML file of options", cause);
+  });
+  const value = parsed(path, () => parse(text));
+  if (value === null) return {};
+  if (isObject(value)) return value;
+  throw new DataError({
+    where: path,
+    expected: "a field for each option, as port: 9000",
+    received: Array.isArray(value) ? "a list" : JSON.stringify(value).slice(0, 60),
+    fix: "write a line for each option",
+  });
 }
 
 /** @throws DataError for whatever the parser throws: for too many aliases that is no error of its own */

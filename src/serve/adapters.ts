@@ -3,10 +3,9 @@ import { realpath } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { KindlingError } from "../base/index.ts";
 import { inWordsOf, RequestError } from "./errors.ts";
-import { type App, jsonBody, waiterOf } from "./exchange.ts";
+import { type App, jsonBody, useOutside } from "./exchange.ts";
 import { type Fields, readFields, text } from "./fields.ts";
 import type { ServedModels } from "./models/index.ts";
-import { whileWanted } from "./request-life.ts";
 
 const loadFields = {
   lora_name: text,
@@ -33,10 +32,8 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
       if (id === name) throw refused(`'${name}' is the name of a model`, "lora_name");
       if (id !== base && adapters.includes(name)) throw refused(`'${name}' is an adapter of '${id}'`, "lora_name");
     }
-    await whileWanted(waiterOf(c, models), (signal) =>
-      models.use("text-generation", base, signal, async ({ model }) => {
-        await asRequest("lora_path", path, () => model.generator.adapters.load(name, path));
-      }),
+    await useOutside(c, models, "text-generation", base, ({ model }) =>
+      asRequest("lora_path", path, () => model.generator.adapters.load(name, path)),
     );
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
   });
@@ -44,12 +41,10 @@ export function adapterRoutes(app: App, models: ServedModels, folder: string): v
     const request = readFields(await jsonBody(c), unloadFields);
     const name = required("lora_name", request.lora_name);
     c.get("record").asked(models.nameFor("text-generation", name));
-    await whileWanted(waiterOf(c, models), (signal) =>
-      models.use("text-generation", name, signal, async ({ model: { generator } }) => {
-        if (!generator.adapters.has(name)) throw refused(`'${name}' is a model, and no adapter`, "lora_name");
-        await generator.adapters.unload(name);
-      }),
-    );
+    await useOutside(c, models, "text-generation", name, async ({ model: { generator } }) => {
+      if (!generator.adapters.has(name)) throw refused(`'${name}' is a model, and no adapter`, "lora_name");
+      await generator.adapters.unload(name);
+    });
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   });
 }

@@ -6,7 +6,7 @@ import { batchRoutes } from "./batches/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import type { DataFolder } from "./data-folder.ts";
 import type { RequestError } from "./errors.ts";
-import { type App, answer, type Environment, lookUp, waiterOf } from "./exchange.ts";
+import { type App, answer, type Environment, lookUp, useOutside } from "./exchange.ts";
 import { fileRoutes } from "./files/index.ts";
 import type { ImageHostOptions } from "./images/index.ts";
 import { modelRoutes } from "./model-list.ts";
@@ -23,7 +23,6 @@ import {
   unpackedBodies,
 } from "./operations/index.ts";
 import { type ChatPage, chatPage } from "./page/index.ts";
-import { whileWanted } from "./request-life.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
@@ -122,12 +121,10 @@ function health(c: Context<Environment>, models: ServedModels, { isDraining }: O
 /** The numbers of the server, and its page. */
 function operationRoutes(app: App, models: ServedModels, page: ChatPage): void {
   app.get("/", (c) =>
-    whileWanted(waiterOf(c, models), (signal) =>
-      models.use("text-generation", models.first("text-generation"), signal, (service) => {
-        const { body, headers } = page.document(service);
-        return c.body(body, 200, headers);
-      }),
-    ),
+    useOutside(c, models, "text-generation", models.first("text-generation"), (service) => {
+      const { body, headers } = page.document(service);
+      return c.body(body, 200, headers);
+    }),
   );
   for (const [path, file] of Object.entries(page.assets)) app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/metrics", async (c) => {

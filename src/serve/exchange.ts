@@ -114,11 +114,20 @@ export async function lookUp<K extends ModelKind>(
 ): Promise<Response> {
   const json = await jsonBody(c);
   c.get("record").asked(models.nameFor(kind, modelNameOf(json)));
-  const answer = await whileWanted(waiterOf(c, models), (signal) =>
-    models.use(kind, modelNameOf(json), signal, (service) => read(service, json, signal)),
-  );
-  return c.json(answer);
+  return c.json(await useOutside(c, models, kind, modelNameOf(json), (service, signal) => read(service, json, signal)));
 }
+
+/** Uses a model for a request that takes no place in its queue. */
+export const useOutside = <K extends ModelKind, T>(
+  c: Context<Environment>,
+  models: ServedModels,
+  kind: K,
+  asked: string | undefined,
+  work: (service: Services[K], signal: AbortSignal) => T | Promise<T>,
+): Promise<T> =>
+  whileWanted(waiterOf(c, models), (signal) =>
+    models.use(kind, asked, signal, async (service) => work(service, signal)),
+  );
 
 /** Who waits for the answer to a request that takes no place in a queue. */
 export const waiterOf = (c: Context<Environment>, { stopSignal, requestTimeoutMs }: ServedModels) => ({

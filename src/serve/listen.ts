@@ -147,8 +147,7 @@ function reloadable(server: HttpServer, { gate }: Operations, keysFile: string |
 function checkServeOptions(options: ServeOptions): void {
   const known = [
     ...["port", "host", "allowedHosts", "corsOrigins", "keysFile", "auditFile", "drainTimeoutMs", "onReload"],
-    "signal",
-    ...["adapterFolder", "dataFolder", "moderate"],
+    ...["adapterFolder", "dataFolder", "moderate", "signal"],
     ...operationNames.filter((name) => name !== "keys" && name !== "audit"),
     ...limitNames,
     ...imageHostNames,

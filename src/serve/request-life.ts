@@ -26,26 +26,18 @@ interface Answering {
 /** A request from its door to its end: its place in a queue, and what may end it before it is answered. */
 export class RequestLife {
   private readonly start = performance.now();
-  private readonly controller = new AbortController();
   private readonly options: LifeOptions;
-  private readonly timer: NodeJS.Timeout;
+  private readonly watch: Watch;
   private entered: { place: Place; meter: RequestMeter; release: () => void } | undefined;
-  private readonly onGone = () => this.lose("gone");
-  private readonly onStop = () => this.controller.abort(this.options.server.reason);
 
   constructor(options: LifeOptions) {
     this.options = options;
-    const { client, server, timeoutMs } = options;
-    this.timer = setTimeout(() => this.controller.abort(timeoutError(timeoutMs)), timeoutMs);
-    if (client.aborted) this.onGone();
-    else client.addEventListener("abort", this.onGone);
-    if (server.aborted) this.onStop();
-    else server.addEventListener("abort", this.onStop);
+    this.watch = watched(options);
   }
 
   /** Aborted when nobody waits for the answer any more, or it takes too long; the reason is a RequestError. */
   get signal(): AbortSignal {
-    return this.controller.signal;
+    return this.watch.controller.signal;
   }
 
   /**
@@ -89,15 +81,13 @@ export class RequestLife {
 
   /** The client has gone, or reads no more. */
   lose(reason: "gone" | "stalled"): void {
-    this.controller.abort(clientLost(reason));
+    this.watch.controller.abort(clientLost(reason));
     if (reason === "stalled") this.options.disconnect();
   }
 
   /** Gives the place back to the others, and the model. */
   end(): void {
-    clearTimeout(this.timer);
-    this.options.client.removeEventListener("abort", this.onGone);
-    this.options.server.removeEventListener("abort", this.onStop);
+    this.watch.stop();
     this.entered?.place.leave();
     this.entered?.release();
   }
@@ -111,27 +101,37 @@ interface Waiter extends Pick<LifeOptions, "client"> {
   timeoutMs?: number;
 }
 
-/**
- * Work that somebody waits for. Its signal is aborted when the client goes, the server stops or it takes too long; the
- * reason is a RequestError.
- */
-export async function whileWanted<T>(
-  { client, server, timeoutMs }: Waiter,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+/** What may end the waiting, until it is stopped. */
+interface Watch {
+  controller: AbortController;
+  stop(): void;
+}
+
+/** Aborts when the client goes, the server stops or it takes too long; the reason is a RequestError. */
+function watched({ client, server, timeoutMs }: Waiter): Watch {
   const controller = new AbortController();
   const onGone = () => controller.abort(clientLost("gone"));
   const onStop = () => controller.abort(server?.reason);
   if (client.aborted) onGone();
   if (server?.aborted) onStop();
-  controller.signal.throwIfAborted();
   const stops = [onAbort(client, onGone), ...(server ? [onAbort(server, onStop)] : [])];
   const timer = timeoutMs && setTimeout(() => controller.abort(timeoutError(timeoutMs)), timeoutMs);
-  try {
-    return await unlessAborted(work(controller.signal), controller.signal);
-  } finally {
+  const stop = () => {
     clearTimeout(timer);
-    for (const stop of stops) stop();
+    for (const each of stops) each();
+  };
+  return { controller, stop };
+}
+
+/** Work that somebody waits for. Its signal is aborted, with a RequestError, when nobody does any more. */
+export async function whileWanted<T>(waiter: Waiter, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { controller, stop } = watched(waiter);
+  const { signal } = controller;
+  try {
+    signal.throwIfAborted();
+    return await unlessAborted(work(signal), signal);
+  } finally {
+    stop();
   }
 }
 
