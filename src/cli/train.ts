@@ -102,6 +102,8 @@ class TrainReport {
     const reasons: Record<StopReason, string> = {
       steps: `finished at step ${step}`,
       time: `finished at step ${step} of ${steps}: the time limit of ${formatSeconds(maxSeconds)} is reached`,
+      patience: `finished at step ${step} of ${steps}: the validation became no better`,
+      callback: `finished at step ${step} of ${steps}: a callback ended it`,
       aborted: `stopped at step ${step} of ${steps}`,
     };
     const loss = this.loss === undefined ? "" : `, loss ${this.loss.toFixed(4)}`;

@@ -16,6 +16,7 @@ import {
 } from "../files/index.ts";
 import { CheckpointError } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
+import type { BestState } from "./best.ts";
 import type { Objective } from "./objective.ts";
 
 /** What training must remember besides the numbers of the model and the optimizer. */
@@ -29,7 +30,21 @@ export interface TrainingState {
   elapsedSeconds: number;
   /** What the run is trained on: sha256 by name. */
   fingerprint?: Readonly<Record<string, string>>;
+  /** What was best, where something is measured. */
+  best?: BestState;
+  /** Steps whose batches were passed over after a leap of the loss. */
+  skippedSteps?: number;
+  /** How often training went back. */
+  rollbacks?: number;
+  /** The last losses, where leaps are looked for. */
+  recentLosses?: readonly number[];
+  /** Of a schedule that follows the validation. */
+  schedule?: unknown;
 }
+
+const optionalState = [
+  ...(["fingerprint", "best", "skippedSteps", "rollbacks", "recentLosses", "schedule"] as const),
+] satisfies (keyof TrainingState)[];
 
 /** What an objective keeps of itself. */
 type Saved = Pick<Objective<never>, "save" | "load">;
@@ -161,6 +176,6 @@ async function readTrainingState(folder: string): Promise<TrainingState> {
     validationLoss: typeof validationLoss === "number" ? validationLoss : null,
     validationStep: typeof validationStep === "number" ? validationStep : null,
     elapsedSeconds: Number(json.elapsedSeconds) || 0,
-    ...(json.fingerprint !== undefined && { fingerprint: json.fingerprint as Record<string, string> }),
+    ...Object.fromEntries(optionalState.filter((name) => json[name] !== undefined).map((name) => [name, json[name]])),
   };
 }

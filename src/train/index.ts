@@ -1,8 +1,11 @@
 /** Training: objectives, the compiled step, the loop, checkpoints. Imports models/, data/, optim/ and below. */
+export { type AccumulatedStep, compileAccumulatedStep } from "./accumulate.ts";
+export type { BestOptions } from "./best.ts";
 export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState, trainingProgress } from "./checkpoint.ts";
 export { DivergedError, firstNonFinite } from "./diverged.ts";
 export { compileEvaluation, type Evaluation, type Measurement, type MeasureOptions, measure } from "./evaluation.ts";
-export type { Objective, ObjectiveResult } from "./objective.ts";
+export type { StopReason, TrainCallback, TrainControl, TrainEvent } from "./events.ts";
+export type { HostTensor, Objective, ObjectiveResult, Scorer, StepContext } from "./objective.ts";
 export { type LanguageModelBatch, languageModel } from "./objectives/language-model.ts";
 export { type SupervisedOptions, supervised } from "./objectives/supervised.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";
@@ -10,5 +13,7 @@ export { type RunEvent, type RunHooks, runTraining } from "./run.ts";
 export { checkRunConfig, defaultRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
 export { finishedModel, removeRun } from "./run-folder.ts";
 export { defaultRunName, runFolder } from "./run-name.ts";
+export type { SpikeOptions } from "./spikes.ts";
 export { compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";
-export { type StopReason, type TrainEvent, type TrainOptions, train } from "./trainer.ts";
+export type { TrainOptions } from "./train-options.ts";
+export { train } from "./trainer.ts";

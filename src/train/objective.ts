@@ -1,3 +1,4 @@
+import type { HostArray } from "../base/index.ts";
 import type { RunOptions } from "../models/index.ts";
 import type { Parameter } from "../nn/index.ts";
 import type { Tensor, Variable } from "../tensor/index.ts";
@@ -6,8 +7,37 @@ import type { Tensor, Variable } from "../tensor/index.ts";
 export interface ObjectiveResult {
   /** What falls. [] */
   loss: Tensor<"f32">;
+  /**
+   * How many things the loss is the mean of, such as tokens that have a label: what batches count that are accumulated,
+   * or measured together. [] @default 1, all batches count the same
+   */
+  weight?: Tensor<"f32">;
   /** What else is measured, each []: part of events and of metrics.jsonl. @default nothing */
   metrics?: Readonly<Record<string, Tensor<"f32">>>;
+}
+
+/** Numbers of a tensor that was read. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: HostArray;
+}
+
+/** Measures what is no mean over batches, such as F1: fed with the outputs of all batches of the validation data. */
+export interface Scorer<B> {
+  /** What of the model has to be seen, with the labels: traced beside the loss, without dropout. */
+  outputs(batch: B): Readonly<Record<string, Tensor>>;
+  /** Takes the numbers of a batch. */
+  add(outputs: Readonly<Record<string, HostTensor>>): void;
+  /** The metrics of all batches since the last result, by name. */
+  result(): Readonly<Record<string, number>>;
+}
+
+/** Where training is when a batch is prepared. */
+export interface StepContext {
+  /** Steps done. */
+  step: number;
+  /** Aborts when training is to end at once. */
+  signal?: AbortSignal;
 }
 
 /** A method of training: what is trained, and by which loss. `B` is what a batch is. */
@@ -25,6 +55,13 @@ export interface Objective<B> {
    * turns dropout on, and `isTraining`; in evaluation neither.
    */
   loss(batch: B, run: RunOptions): ObjectiveResult;
+  /**
+   * Works on a batch with the model as it is now, before each training step: texts that the model writes, what a
+   * teacher says. The same for the same weights and step, so that runs resume. @default the batch as it is
+   */
+  prepare?(batch: B, context: StepContext): Promise<B>;
+  /** Metrics of the whole validation data. @default none but means of those of `loss` */
+  scorer?(): Scorer<B>;
   /** Writes what was learned into a folder, for others and for `load`. */
   save(folder: string): Promise<void>;
   /** Reads what `save` wrote. Changes nothing unless everything fits. */

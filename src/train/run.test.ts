@@ -234,6 +234,7 @@ test("after an interruption the loss that was measured is known, and the step it
     reason: "aborted",
     validationLoss: 2,
     validationStep: 2,
+    best: { step: 2, value: 2 },
   });
   expect((await run({ steps: 9 })).find((event) => event.type === "resumed")).toEqual({
     type: "resumed",

@@ -8,6 +8,7 @@ import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
+import type { TrainEvent } from "./events.ts";
 import type { Objective } from "./objective.ts";
 import { languageModel } from "./objectives/language-model.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
@@ -20,7 +21,7 @@ import {
   refuseOtherText,
   settleRun,
 } from "./run-folder.ts";
-import { type TrainEvent, train } from "./trainer.ts";
+import { train } from "./trainer.ts";
 
 /**
  * What happens in a run: its training's events; before them what it trains on, and notes for the reader; and where
@@ -209,7 +210,7 @@ async function* trainPrepared(
 const WEIGHTS = /^model.*\.safetensors(\.index\.json)?$/;
 
 /** Replaces folder/model at once. What somebody else put there, such as a GGUF file made of it, stays. */
-async function saveModel(folder: string, objective: Objective<never>): Promise<string> {
+async function saveModel(folder: string, objective: Pick<Objective<never>, "save">): Promise<string> {
   const path = join(folder, "model");
   await writeFolderAtomic(path, async (temporary) => {
     await objective.save(temporary);

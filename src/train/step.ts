@@ -6,6 +6,7 @@ import {
   autocast,
   type CallArguments,
   type CompiledFunction,
+  clip,
   compile,
   grad,
   LossScaler,
@@ -15,7 +16,7 @@ import {
 } from "../tensor/index.ts";
 import type { Objective, ObjectiveResult } from "./objective.ts";
 
-/** What a step gives back. */
+/** What a step gives back: tensors as soon as it has begun. */
 export interface StepResult {
   /** Of the batch before the update. */
   loss: Tensor<"f32">;
@@ -29,6 +30,8 @@ export interface StepResult {
 export interface StepOptions {
   /** Gradients are scaled to a norm of at most this, above 0. Infinity clips nothing. */
   clipNorm: number;
+  /** Each number of a gradient is held to plus or minus this first, above 0. @default Infinity: no limit */
+  clipValue?: number;
   /** Turns dropout on; folded with the step number. */
   key?: RandomKey;
   /** See CompileFunctionOptions. @default false */
@@ -39,7 +42,15 @@ export interface StepOptions {
   precision?: FloatDType;
   /** Keeps the gradients of f16 in range. Give one to save its state. @default a new one where precision is f16 */
   scaler?: LossScaler;
+  /** A step that makes a NaN fails, and names the operation and its module. Slower. @default false */
+  debugNans?: boolean;
 }
+
+/** The names of a step's options. */
+export const stepOptions = {
+  ...({ clipNorm: true, clipValue: true, key: true, keepPreviousState: true, profile: true } as const),
+  ...({ precision: true, scaler: true, debugNans: true } as const),
+} as const;
 
 /** Arguments: a batch, the learning rate, and the number of the step. */
 export type TrainStep<B> = CompiledFunction<[batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">], StepResult>;
@@ -57,43 +68,54 @@ export function compileTrainStep<B>(
   optimizer: Optimizer,
   options: StepOptions,
 ): TrainStep<B> {
-  const {
-    clipNorm,
-    key,
-    keepPreviousState,
-    profile,
-    precision = "f32",
-  } = known("compileTrainStep", options, {
-    ...({ clipNorm: true, key: true, keepPreviousState: true, profile: true } as const),
-    ...({ precision: true, scaler: true } as const),
-  });
-  requireNumbers("compileTrainStep", { clipNorm }, { clipNorm: numberRules.limit });
-  const { scaler = precision === "f16" ? new LossScaler() : undefined } = options;
+  const settings = stepSettings("compileTrainStep", options);
+  const { key, keepPreviousState, profile, debugNans, scaler } = settings;
   const parameters = [...optimizer.parameters.values()];
   const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
-    const { loss: exact, metrics = {} } = objective.loss(batch, { key: key?.fold(step), isTraining: true });
-    const loss = precision === "f32" ? exact : autocast(exact, precision);
+    const { loss, metrics = {} } = lossOf(objective, batch, { key: key?.fold(step), settings });
     const used = usedBy(loss, parameters);
     const scaled = scaler?.gradients(loss, used);
-    const gradients = scaled?.gradients ?? grad(loss, used);
+    const gradients = clipGradientValues(scaled?.gradients ?? grad(loss, used), settings.clipValue);
     const gradientOf = new Map(used.map((parameter, i) => [parameter, gradients[i]]));
     const gradientNorm = withScope("clip", () => globalNorm(gradients));
     const update = () =>
       withScope("optimizer", () =>
         optimizer.update(
           parameters.map((parameter) => gradientOf.get(parameter)),
-          { learningRate, scale: clipFactor(gradientNorm, clipNorm) },
+          { learningRate, scale: clipFactor(gradientNorm, settings.clipNorm) },
         ),
       );
     if (scaler && scaled) scaler.step(scaled.areFinite, update);
     else update();
     return { loss, gradientNorm, metrics };
   };
-  return compile(step as never, { keepPreviousState, profile });
+  return compile(step as never, { keepPreviousState, profile, debugNans });
 }
 
+/** The options of a step with defaults. @throws OptionError for unknown ones, and limits that are not above 0 */
+export function stepSettings(where: string, options: StepOptions) {
+  const { clipNorm, clipValue = Number.POSITIVE_INFINITY, precision = "f32" } = known(where, options, stepOptions);
+  requireNumbers(where, { clipNorm, clipValue }, { clipNorm: numberRules.limit, clipValue: numberRules.limit });
+  const { scaler = precision === "f16" ? new LossScaler() : undefined } = options;
+  return { ...options, clipValue, precision, scaler };
+}
+
+/** Of a training step: with its dropout, in its precision. */
+export function lossOf<B>(
+  objective: Pick<Objective<B>, "loss">,
+  batch: B,
+  { key, settings: { precision } }: { key: RandomKey | undefined; settings: { precision: FloatDType } },
+): ObjectiveResult {
+  const result = objective.loss(batch, { key, isTraining: true });
+  return precision === "f32" ? result : { ...result, loss: autocast(result.loss, precision) };
+}
+
+/** Each number of each gradient held to plus or minus a limit. */
+export const clipGradientValues = (gradients: readonly Tensor<"f32">[], limit: number): readonly Tensor<"f32">[] =>
+  limit === Number.POSITIVE_INFINITY ? gradients : gradients.map((g) => clip(g, { min: -limit, max: limit }));
+
 /** The parameters that a loss is computed from. @throws OptionError when there are none */
-function usedBy(loss: Tensor, parameters: readonly Parameter[]): Parameter[] {
+export function usedBy(loss: Tensor, parameters: readonly Parameter[]): Parameter[] {
   const nodes = new Set(topologicalOrder([loss.ir]));
   const used = parameters.filter((parameter) => nodes.has(parameter.ir.node));
   if (used.length > 0) return used;

@@ -1,7 +1,7 @@
 import { checkOptions } from "../../base/index.ts";
-import type { Trainable } from "../../models/index.ts";
+import { CausalLM, type Trainable } from "../../models/index.ts";
 import type { Parameter } from "../../nn/index.ts";
-import { Tensor } from "../../tensor/index.ts";
+import { cast, notEqual, slice, sum, Tensor, tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { Objective } from "../objective.ts";
 import { loadModel, saveModel } from "./model-files.ts";
@@ -33,8 +33,27 @@ export function supervised<Inputs extends object>(
     state: model.namedState(),
     unit: "examples",
     count: (batch) => Number(Object.values(batch).find((value) => value instanceof Tensor)?.shape[0] ?? 1),
-    loss: (batch, run) => ({ loss: model.loss({ ...batch, ...run }) }),
+    loss: (batch, run) => ({ loss: model.loss({ ...batch, ...run }), weight: labelCount(model, batch) }),
     save: (folder) => saveModel(model, folder, tokenizer),
     load: (folder) => loadModel(model, folder),
   };
+}
+
+/** Labels that do not count, as in PyTorch and transformers. */
+const IGNORED = -100;
+
+/**
+ * Of how many labels the loss of a batch is the mean: classes that are not ignored, without those that a language model
+ * shifts out; of other labels the rows of the batch. []
+ */
+export function labelCount(model: Trainable<never>, batch: object): Tensor<"f32"> {
+  const { labels, shiftLabels } = batch as { labels?: unknown; shiftLabels?: unknown };
+  const classes = shiftLabels ?? labels;
+  if (!(classes instanceof Tensor) || classes.dtype !== "i32") {
+    const first = Object.values(batch).find((value) => value instanceof Tensor);
+    return tensor(Number(first?.shape[0] ?? 1));
+  }
+  const isShifted = model instanceof CausalLM && shiftLabels === undefined;
+  const counted = isShifted ? slice(classes, { axis: 1, start: 1 }) : classes;
+  return sum(cast(notEqual(counted as Tensor<"i32">, IGNORED), "f32"));
 }
