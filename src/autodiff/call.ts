@@ -1,5 +1,5 @@
 import { isFloat, ShapeError } from "../base/index.ts";
-import { describe, type Graph, Node, type TensorType, type Value } from "../ir/index.ts";
+import { describe, type Graph, Node, PlaceholderOp, type TensorType, type Value } from "../ir/index.ts";
 import {
   apply,
   currentScope,
@@ -92,8 +92,20 @@ export function checkpoint(fn: (...inputs: Value[]) => readonly Value[], inputs:
   return call("checkpoint", inputs, fn, (op, node, dys) => {
     const trigger = dys.find((dy) => dy !== undefined) as Value;
     const late = node.inputs.map((input) => (isFloat(input.dtype) ? apply(afterEntry, [input, trigger]) : input));
-    return pullBack(inlineGraph(op.bodies[0], late), dys, late);
+    return leavesFirst(node, pullBack(inlineGraph(op.bodies[0], late), dys, late));
   });
+}
+
+/**
+ * The gradients of what was computed before, to be had only after those of leaves such as weights: what was computed
+ * again is then needed no longer. The runtime would otherwise go back through all of the graph first.
+ */
+function leavesFirst({ inputs }: Node, gradients: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
+  const isLeaf = (i: number) => inputs[i].node.op instanceof PlaceholderOp;
+  const ofLeaves = gradients.filter((gradient, i): gradient is Value => gradient !== undefined && isLeaf(i));
+  return gradients.map((gradient, i) =>
+    gradient && !isLeaf(i) ? ofLeaves.reduce((x, leaf) => apply(afterEntry, [x, leaf]), gradient) : gradient,
+  );
 }
 
 /** What the gradient of a `customGradient` is computed from. */

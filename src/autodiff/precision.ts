@@ -1,6 +1,6 @@
 import { type FloatDType, isFloat } from "../base/index.ts";
 import { applyOp, ConstantOp, Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
-import { cast, type OpEntry } from "../ops/index.ts";
+import { cast, type OpEntry, withScope } from "../ops/index.ts";
 
 /**
  * The same values with their products (matmul, convolution, attention) in a shorter float dtype, and what is sensitive
@@ -12,11 +12,11 @@ export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f
   const replacements = new Map<Value, Value>();
   const casts = new Map<Value, Map<FloatDType, Value>>();
   const lookUp = (value: Value) => replacements.get(value) ?? value;
-  /** One cast for all users of a value. */
-  const inDType = (value: Value, to: FloatDType): Value => {
+  /** One cast for all users of a value, in the scope of the first. */
+  const inDType = (value: Value, to: FloatDType, scope = ""): Value => {
     if (value.dtype === to) return value;
     const known = casts.get(value) ?? new Map<FloatDType, Value>();
-    const result = known.get(to) ?? cast(value, to);
+    const result = known.get(to) ?? withScope(scope, () => cast(value, to));
     casts.set(value, known.set(to, result));
     return result;
   };
@@ -32,7 +32,7 @@ export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f
     const target = isLow ? dtype : "f32";
     const operands = inputs.map((input, i) =>
       isFloat(node.inputs[i].dtype) && (input.dtype === "f32" || input.dtype === dtype)
-        ? inDType(input, target)
+        ? inDType(input, target, node.scope)
         : input,
     );
     const outputs =

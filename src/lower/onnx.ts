@@ -1,6 +1,16 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
-import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
+import {
+  ConstantOp,
+  type Graph,
+  isStatic,
+  Node,
+  PlaceholderOp,
+  type Shape,
+  type Size,
+  type TensorType,
+  Value,
+} from "../ir/index.ts";
 import {
   type LoweredBody,
   type Lowering,
@@ -266,14 +276,14 @@ class OnnxWriter implements Lowering {
     return name;
   }
 
-  scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string {
+  scan(inputs: readonly string[], { dtype, shape }: TensorType, body: (inputs: readonly string[]) => string): string {
     const slices = inputs.map(() => `t${this.next++}`);
     const graph = this.nested(() => {
       const result = body(slices);
       return {
         name: "slice",
         input: slices.map((name) => elementInfo(name, dtype)),
-        output: [elementInfo(result, dtype)],
+        output: [valueInfo(result, dtype, shape)],
       };
     });
     const stacked = this.node("Scan", inputs, { num_scan_inputs: inputs.length });

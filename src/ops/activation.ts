@@ -82,10 +82,9 @@ const geluTanhGradientEntry = defineOp({
     const count = sizeOf(shape);
     const slices = typeof count === "number" ? Math.round(count / SLICE_ELEMENTS) : 0;
     if (graph.isWebGpu || slices < 2 || (count as number) % slices !== 0) return chain([x, upstream]);
-    const cut = [x, upstream].map((name) =>
-      graph.node("Reshape", [name, graph.sizes([slices, (count as number) / slices])]),
-    );
-    return graph.node("Reshape", [graph.scan(cut, dtype, chain), graph.sizes(shape)]);
+    const slice = [(count as number) / slices];
+    const cut = [x, upstream].map((name) => graph.node("Reshape", [name, graph.sizes([slices, ...slice])]));
+    return graph.node("Reshape", [graph.scan(cut, { dtype, shape: slice }, chain), graph.sizes(shape)]);
   },
   reference: ({ x, upstream }) =>
     hostTensor(

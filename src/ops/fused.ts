@@ -43,10 +43,9 @@ export const biasedGeluGradientEntry: OpEntry = defineOp({
     const slices = isStatic(shape) && !graph.isWebGpu ? slicesOfRows(shape) : 1;
     if (slices < 2) return slope([x, upstream]);
     const features = shape[shape.length - 1] as number;
-    const cut = [x, upstream].map((name) =>
-      graph.node("Reshape", [name, graph.sizes([slices, (sizeOf(shape) as number) / features / slices, features])]),
-    );
-    return graph.node("Reshape", [graph.scan(cut, dtype, slope), graph.sizes(shape)]);
+    const slice = [(sizeOf(shape) as number) / features / slices, features];
+    const cut = [x, upstream].map((name) => graph.node("Reshape", [name, graph.sizes([slices, ...slice])]));
+    return graph.node("Reshape", [graph.scan(cut, { dtype, shape: slice }, slope), graph.sizes(shape)]);
   },
   reference: ({ x, bias, upstream }, _, types) =>
     gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types)[0],

@@ -1,5 +1,5 @@
 import type { DType } from "../base/index.ts";
-import type { Graph, Shape } from "../ir/index.ts";
+import type { Graph, Shape, TensorType } from "../ir/index.ts";
 
 /** A float attribute of an ONNX node; plain numbers are integer attributes. */
 export class OnnxFloat {
@@ -58,8 +58,9 @@ export interface Lowering {
   /**
    * Runs `body` on one slice of the inputs' first axis after another and stacks the results (ONNX Scan). A long chain
    * of elementwise operations on slices that fit the cache is faster than one operation after the other on the whole.
+   * `slice` is what the body makes, in the dtype of its inputs.
    */
-  scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string;
+  scan(inputs: readonly string[], slice: TensorType, body: (inputs: readonly string[]) => string): string;
 }
 
 /** A graph inside a node of ONNX, such as the body of a Loop or a branch of an If. */

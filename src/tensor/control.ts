@@ -4,6 +4,7 @@ import { type FloatDType, known } from "../base/index.ts";
 import type { Size, Value } from "../ir/index.ts";
 import { takeApart } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
+import { currentTrace } from "./trace.ts";
 import { Body } from "./watch.ts";
 
 const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ ir: value }) => value);
@@ -106,6 +107,22 @@ export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => 
     );
     return body.rebuild(values);
   };
+}
+
+/**
+ * The same tensors, but what is computed inside of each layer of a model is not kept for their gradients: these compute
+ * it again, for about a third more time and the memory of one layer. A layer is what lies in a scope with a number, as
+ * "h.3" does. In a traced function, what was assigned to variables by then counts too. Use it on a loss before `grad`.
+ * Chen et al. 2016, arXiv:1604.06174.
+ */
+export function checkpointLayers<const T extends readonly Tensor[]>(tensors: T): T {
+  const trace = currentTrace();
+  const updates = [...(trace?.updates ?? [])];
+  const values = autodiff.checkpointScopes([...valuesOf(tensors), ...updates.map(([, value]) => value)]);
+  updates.forEach(([leaf], i) => {
+    trace?.assign(leaf, values[tensors.length + i]);
+  });
+  return tensorsOf(values.slice(0, tensors.length)) as readonly Tensor[] as T;
 }
 
 /**

@@ -3,7 +3,17 @@
 export { withScope } from "../ops/index.ts";
 export { type Device, Profile } from "../runtime/index.ts";
 export { type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
-export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
+export {
+  checkpoint,
+  checkpointLayers,
+  cond,
+  customGradient,
+  jvp,
+  type ScanOptions,
+  scan,
+  vmap,
+  whileLoop,
+} from "./control.ts";
 export { type DebugOptions, type DebugReport, debug } from "./debug.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export { type CapturedWeight, type TracedGraph, traceGraph } from "./export.ts";

@@ -54,6 +54,8 @@ export interface TraceOptions {
   optimizer?: OptimizerName;
   /** @default the golden one */
   batch?: Batch;
+  /** @default false */
+  checkpointActivations?: boolean;
 }
 type OptimizerName = "adamw" | "sgd";
 
@@ -71,7 +73,7 @@ function optimizerOf(kind: OptimizerName, trained: Optimizer["parameters"]): Opt
 /** Trains a case from its golden weights, or from the checkpoint in the folder: the losses by step. */
 async function trainCase(
   name: string,
-  { folder, dropout, optimizer: kind = "adamw", batch: other }: TraceOptions,
+  { folder, dropout, optimizer: kind = "adamw", batch: other, checkpointActivations }: TraceOptions,
   onHalf?: () => Promise<void>,
 ) {
   const start = join(folder, "start");
@@ -96,6 +98,7 @@ async function trainCase(
     steps: STEPS,
     checkpointInterval: HALF,
     clipNorm,
+    checkpointActivations,
     seed: 3,
   });
   for await (const event of events) {

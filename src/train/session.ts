@@ -266,9 +266,9 @@ function compileStep<B>(
   keepPreviousState: boolean,
 ): AccumulatedStep<B> {
   const { objective, optimizer, clipNorm = 1, clipValue, precision, seed = 0, accumulation: count = 1 } = options;
-  const debugNans = options.detectAnomaly;
+  const { detectAnomaly: debugNans, checkpointActivations } = options;
   const key = randomKey(seed);
-  const settings = { clipNorm, clipValue, key, keepPreviousState, precision, scaler, debugNans };
+  const settings = { clipNorm, clipValue, key, keepPreviousState, precision, scaler, debugNans, checkpointActivations };
   if (count > 1) return compileAccumulatedStep(objective, optimizer, { ...settings, count });
   const step = compileTrainStep(objective, optimizer, settings);
   return {
