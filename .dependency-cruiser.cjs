@@ -19,7 +19,7 @@ const below = {
   metrics: ["base"],
   tokenizers: ["base", "files", "hub"],
   processors: ["base", "files", "hub", "tensor"],
-  data: ["base", "ops", "files", "http", "tensor", "tokenizers"],
+  data: ["base", "ops", "files", "hub", "http", "tensor", "tokenizers"],
   augment: ["base", "ops", "files", "tensor", "processors"],
   models: ["base", "ir", "files", "hub", "tensor", "nn", "onnx", "tokenizers"],
   peft: ["base", "files", "hub", "tensor", "nn", "models"],

@@ -4,19 +4,7 @@
  */
 
 export { KindlingError } from "./base/index.ts";
-export {
-  type BatchOptions,
-  batchesOf,
-  type PreparedData,
-  type PrepareOptions,
-  prepareData,
-  type Source,
-  TextCorpus,
-  type TokenBatch,
-  TokenDataset,
-  type TokenDatasetOptions,
-  type TokenizerKind,
-} from "./data/index.ts";
+export * from "./data/index.ts";
 export { type ByteSource, type Folder, memoryFile, memoryFolder, type StoredFile } from "./files/index.ts";
 export * from "./generate/index.ts";
 export { type HubOptions, type PlaceOptions, pull } from "./hub/index.ts";

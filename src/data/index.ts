@@ -3,9 +3,65 @@
  * below.
  */
 export { type BatchOptions, batchesOf } from "./examples.ts";
+export { ClassNames, type ClassValue } from "./formats/class-names.ts";
+export { type ConllOptions, openConll, squadRows } from "./formats/conll.ts";
+export { toConversation, toExample } from "./formats/convert.ts";
+export type {
+  ClassifiedText,
+  Conversation,
+  ExampleFormat,
+  Examples,
+  ExtractiveQuestion,
+  Preference,
+  PromptCompletion,
+  RatedCompletion,
+  TaggedTokens,
+  TextPair,
+  TranslationPair,
+} from "./formats/examples.ts";
+export {
+  type ReadExamples,
+  type ReadExamplesOptions,
+  readConversations,
+  readExamples,
+} from "./formats/read-examples.ts";
+export {
+  type ColumnMapping,
+  exampleFormats,
+  type RecognisedFormat,
+  type RecogniseOptions,
+  recogniseFormat,
+  recogniseRows,
+} from "./formats/recognise.ts";
 export { permute } from "./permute.ts";
 export { type PrepareOptions, prepareData, type TokenizerKind } from "./prepare.ts";
 export { type Fingerprint, openPrepared, type PreparedData } from "./prepared.ts";
+export { type C4Options, type C4Result, cleanC4 } from "./quality/c4.ts";
+export { ContaminationIndex, type ContaminationOptions, type Overlap } from "./quality/contamination.ts";
+export { type Deduplicated, type DedupOptions, dedupRows } from "./quality/dedup.ts";
+export { SeenTexts } from "./quality/exact.ts";
+export { type GopherOptions, gopherFaults } from "./quality/gopher.ts";
+export { type DetectedLanguage, languageDetector } from "./quality/language.ts";
+export { MinHasher, type MinHashOptions, type MinHashParameters, minHashParameters } from "./quality/minhash.ts";
+export { findNearDuplicates, type NearDuplicates } from "./quality/near-duplicates.ts";
+export { type SplitName, type SplitOptions, splitOf, splitRows } from "./quality/split.ts";
+export { type BadRow, type BadRowOptions, BadRows } from "./rows/bad-rows.ts";
+export {
+  concatRows,
+  filterRows,
+  type InterleaveOptions,
+  interleaveRows,
+  mapRows,
+  selectRows,
+  shuffleRows,
+  takeRows,
+} from "./rows/combine.ts";
+export { type OpenDatasetOptions, openDataset } from "./rows/dataset.ts";
+export { openDocuments, openMediaFolder } from "./rows/media-folder.ts";
+export { type FileFormat, type OpenRowsOptions, openRows, type StreamedRow, streamRows } from "./rows/open-rows.ts";
+export { type Row, type Rows, rowsOf } from "./rows/rows.ts";
+export { type SplitFiles, splitFilesOf } from "./rows/splits.ts";
+export type { CsvOptions } from "./rows/text-formats.ts";
 export type { Source } from "./source.ts";
 export { type TextChunk, TextCorpus } from "./text.ts";
 export { type TokenBatch, TokenDataset, type TokenDatasetOptions, TokenWriter } from "./token-dataset.ts";

@@ -37,7 +37,7 @@ export async function pull(id: string, options: HubOptions = {}): Promise<string
   const complete = /^[0-9a-f]{40}$/.test(revision) ? await cache.completeSnapshot(revision) : undefined;
   if (complete) return complete;
   const client = await HubClient.open(id, options);
-  const repository = await listRepository(source, client, id, revision).catch(async (error) => {
+  const repository = await listRepository(options, client, id, revision).catch(async (error) => {
     if (!(error instanceof RuntimeError)) throw error;
     const folder = await cache.snapshotOf(revision).catch(() => undefined);
     if (folder === undefined) throw error;
@@ -59,7 +59,7 @@ export async function pull(id: string, options: HubOptions = {}): Promise<string
       .join(", ")}`;
     throw new DataError({
       where: id,
-      expected: "files of a model",
+      expected: `files of a ${options.kind ?? "model"}`,
       received,
       fix: "check the id, or name files: --include",
     });
@@ -84,12 +84,15 @@ class HubCache {
   readonly folder: string;
   private readonly id: string;
   private readonly isModelScope: boolean;
+  private readonly isDataset: boolean;
 
   constructor(id: string, options: HubOptions) {
     this.id = id;
     this.isModelScope = options.source === "modelscope";
     const name = id.replaceAll("/", "--");
-    this.folder = join(cacheFolderOf(options), this.isModelScope ? name : `models--${name}`);
+    this.isDataset = options.kind === "dataset";
+    const prefix = this.isModelScope ? "" : `${options.kind ?? "model"}s--`;
+    this.folder = join(cacheFolderOf(options), prefix + name);
   }
 
   blob(hash: string): string {
@@ -106,7 +109,7 @@ class HubCache {
       ? revision
       : await readFile(join(this.folder, "refs", ...revision.split("/")), "utf8").catch(() => revision);
     const folder = this.snapshot(commit.trim());
-    if (await exists(join(folder, "config.json"))) return folder;
+    if (await exists(this.isDataset ? folder : join(folder, "config.json"))) return folder;
     throw new DataError({
       where: this.id,
       expected: `revision ${revision} in the cache`,

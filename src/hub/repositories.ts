@@ -1,7 +1,7 @@
-import { DataError } from "../base/index.ts";
+import { DataError, OptionError } from "../base/index.ts";
 import { encodePath } from "../files/index.ts";
 import type { HubClient, RemoteFile } from "./client.ts";
-import { type HubSource, isSafePath } from "./settings.ts";
+import { type HubOptions, isSafePath } from "./settings.ts";
 
 /** A repository at one commit. */
 export interface Repository {
@@ -29,19 +29,44 @@ function remoteFile(where: string, path: unknown, bytes: unknown, hash: unknown)
 }
 
 /** A repository's files by their paths, at a commit. */
-export function addressesIn(source: HubSource, endpoint: string, id: string, commit: string): (path: string) => string {
-  if (source === "huggingface") return (path) => `${endpoint}/${encodePath(id)}/resolve/${commit}/${encodePath(path)}`;
+export function addressesIn(
+  { source = "huggingface", kind }: Pick<HubOptions, "source" | "kind">,
+  endpoint: string,
+  id: string,
+  commit: string,
+): (path: string) => string {
+  const folder = kind === "dataset" ? "datasets/" : "";
+  if (source === "huggingface")
+    return (path) => `${endpoint}/${folder}${encodePath(id)}/resolve/${commit}/${encodePath(path)}`;
   const api = `${endpoint}/api/v1/models/${encodePath(id)}/repo`;
   return (path) => `${api}?${new URLSearchParams({ Revision: commit, FilePath: path })}`;
 }
 
-/** Lists a repository at a revision. */
-export const listRepository = (source: HubSource, client: HubClient, id: string, revision: string) =>
-  source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision);
+/** Lists a repository at a revision. @throws OptionError for data sets of ModelScope, whose listings are others */
+export async function listRepository(
+  options: HubOptions,
+  client: HubClient,
+  id: string,
+  revision: string,
+): Promise<Repository> {
+  if (options.source !== "modelscope") return huggingFaceRepository(options, client, id, revision);
+  if (options.kind !== "dataset") return modelScopeRepository(client, id, revision);
+  throw new OptionError({
+    where: id,
+    expected: "a data set of Hugging Face's hub",
+    received: "one of ModelScope",
+    fix: "download it, and name its folder",
+  });
+}
 
 /** Of Hugging Face's hub: the commit of a revision, then its tree, page by page. */
-async function huggingFaceRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
-  const api = `${client.endpoint}/api/models/${encodePath(id)}`;
+async function huggingFaceRepository(
+  options: HubOptions,
+  client: HubClient,
+  id: string,
+  revision: string,
+): Promise<Repository> {
+  const api = `${client.endpoint}/api/${options.kind ?? "model"}s/${encodePath(id)}`;
   const isCommit = /^[0-9a-f]{40}$/.test(revision);
   const info = isCommit
     ? { sha: revision }
@@ -63,7 +88,7 @@ async function huggingFaceRepository(client: HubClient, id: string, revision: st
       if (type === "file") files.push(remoteFile(id, path, lfs?.size ?? size, lfs?.oid ?? oid));
     url = nextPage(response.headers.get("link"), client.endpoint);
   }
-  return { commit, files, urlOf: addressesIn("huggingface", client.endpoint, id, commit) };
+  return { commit, files, urlOf: addressesIn(options, client.endpoint, id, commit) };
 }
 
 /** The next page, of the same server: a token is not sent elsewhere. */
@@ -94,5 +119,5 @@ async function modelScopeRepository(client: HubClient, id: string, revision: str
       .filter(({ Type: type }) => type !== "tree")
       .map(({ Path: path, Size: size, Sha256: hash }) => remoteFile(id, path, size, hash));
   };
-  return { commit: revision, files: await list(""), urlOf: addressesIn("modelscope", client.endpoint, id, revision) };
+  return { commit: revision, files: await list(""), urlOf: addressesIn({ source: "modelscope" }, client.endpoint, id, revision) };
 }

@@ -8,6 +8,8 @@ export type HubSource = "huggingface" | "modelscope";
 export interface HubOptions {
   /** @default "huggingface" */
   source?: HubSource;
+  /** What the repository holds: each kind has names of its own. @default "model" */
+  kind?: "model" | "dataset";
   /** Branch, tag or commit. @default "main", of ModelScope "master" */
   revision?: string;
   /**

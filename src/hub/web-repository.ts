@@ -27,14 +27,14 @@ export async function webRepository(
   const client = await HubClient.open(id, options);
   const kept = (await downloads?.remembered(name)) as Listing | undefined;
   const { commit, paths } = kept && (!refresh || isOffline(options)) ? kept : await listing();
-  const urlOf = addressesIn(source, endpoint, id, commit);
+  const urlOf = addressesIn(options, endpoint, id, commit);
   const web = { request: client.request.bind(client), ...(downloads && { open: downloads.open }) };
   return listedFolder(`${endpoint}/${id}`, paths, (path) => webFile(urlOf(path), web));
 
   async function listing(): Promise<Listing> {
     if (isOffline(options)) throw offline(id);
     try {
-      const { commit, files } = await listRepository(source, client, id, revisionOf(options));
+      const { commit, files } = await listRepository(options, client, id, revisionOf(options));
       const snapshot = { commit, paths: files.map(({ path }) => path) };
       await downloads?.remember(name, snapshot);
       return snapshot;

@@ -1,0 +1,67 @@
+import { open } from "node:fs/promises";
+import { DataError, withinLimit } from "../../base/index.ts";
+import { isSystemError, withReadErrors } from "../../files/index.ts";
+import { blockRows } from "./blocks.ts";
+import { unpackLz4Block } from "./lz4.ts";
+import type { Rows } from "./rows.ts";
+import { plainFields } from "./values.ts";
+
+/**
+ * The rows of a Parquet file, a row group at a time. Columns without a text type are bytes.
+ * @throws DataError for a file that is none, is cut off or damaged, now or when its rows are read
+ */
+export async function openParquet(path: string): Promise<Rows> {
+  const [{ parquetMetadataAsync, parquetReadObjects }, { compressors: others }] = await Promise.all([
+    import("hyparquet"),
+    import("hyparquet-compressors"),
+  ]);
+  const compressors = { ...others, LZ4_RAW: unpackLz4Block };
+  const handle = await withReadErrors(path, "a Parquet file", () => open(path));
+  try {
+    const { size } = await handle.stat();
+    const file = {
+      byteLength: size,
+      slice: async (start: number, end = size) => {
+        const bytes = new Uint8Array(end - start);
+        const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
+        if (bytesRead !== bytes.length) throw new Error("the file ends within its data");
+        return bytes.buffer;
+      },
+    };
+    const metadata = await readable(path, () => parquetMetadataAsync(file));
+    const counts = metadata.row_groups.map(({ num_rows: count }) => Number(count));
+    for (const count of counts) withinLimit("tableBlockRows", count, path, "rows in a row group");
+    if (counts.some((count) => !Number.isSafeInteger(count) || count < 0))
+      throw damaged(path, new Error("row groups of no sensible size"));
+    const starts = counts.map((_, group) => counts.slice(0, group).reduce((sum, count) => sum + count, 0));
+    const read = (group: number) =>
+      readable(path, async () => {
+        const [rowStart, rowEnd] = [starts[group], starts[group] + counts[group]];
+        const rows = await parquetReadObjects({ file, metadata, compressors, utf8: false, rowStart, rowEnd });
+        if (rows.length !== counts[group]) throw new Error(`${rows.length} rows in a group of ${counts[group]}`);
+        return rows.map(plainFields);
+      });
+    return blockRows(path, { counts, read, close: () => handle.close() });
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (isSystemError(cause) || cause instanceof DataError) throw cause;
+    throw damaged(path, cause);
+  }
+}
+
+const damaged = (path: string, cause: unknown) =>
+  new DataError({
+    where: path,
+    expected: "a whole Parquet file",
+    received: (cause as Error).message,
+    fix: "fetch or write the file again: it is cut off or damaged",
+    cause,
+  });
