@@ -1,7 +1,7 @@
 import { type FloatDType, known, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import { topologicalOrder } from "../ir/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
+import { clipFactor, clipGradientValue, globalNorm, type Optimizer } from "../optim/index.ts";
 import {
   autocast,
   type CallArguments,
@@ -9,8 +9,10 @@ import {
   compile,
   grad,
   LossScaler,
+  logicalAnd,
   type RandomKey,
   type Tensor,
+  withoutAssignments,
   withScope,
 } from "../tensor/index.ts";
 import type { Objective, ObjectiveResult } from "./objective.ts";
@@ -29,6 +31,8 @@ export interface StepResult {
 export interface StepOptions {
   /** Gradients are scaled to a norm of at most this, above 0. Infinity clips nothing. */
   clipNorm: number;
+  /** Each number of the gradients is cut to at most this size, above 0, before. @default Infinity, which cuts none */
+  clipValue?: number;
   /** Turns dropout on; folded with the step number. */
   key?: RandomKey;
   /** See CompileFunctionOptions. @default false */
@@ -59,35 +63,55 @@ export function compileTrainStep<B>(
 ): TrainStep<B> {
   const {
     clipNorm,
+    clipValue = Number.POSITIVE_INFINITY,
     key,
     keepPreviousState,
     profile,
     precision = "f32",
   } = known("compileTrainStep", options, {
-    ...({ clipNorm: true, key: true, keepPreviousState: true, profile: true } as const),
+    ...({ clipNorm: true, clipValue: true, key: true, keepPreviousState: true, profile: true } as const),
     ...({ precision: true, scaler: true } as const),
   });
-  requireNumbers("compileTrainStep", { clipNorm }, { clipNorm: numberRules.limit });
+  requireNumbers(
+    "compileTrainStep",
+    { clipNorm, clipValue },
+    { clipNorm: numberRules.limit, clipValue: numberRules.limit },
+  );
   const { scaler = precision === "f16" ? new LossScaler() : undefined } = options;
   const parameters = [...optimizer.parameters.values()];
-  const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
+  /** The loss at what the parameters are now, and its gradients in their order, cut by value. */
+  const differentiate = (batch: B, step: Tensor<"i32">) => {
     const { loss: exact, metrics = {} } = objective.loss(batch, { key: key?.fold(step), isTraining: true });
     const loss = precision === "f32" ? exact : autocast(exact, precision);
     const used = usedBy(loss, parameters);
     const scaled = scaler?.gradients(loss, used);
-    const gradients = scaled?.gradients ?? grad(loss, used);
+    const raw = scaled?.gradients ?? grad(loss, used);
+    const gradients = clipGradientValue(raw, clipValue);
     const gradientOf = new Map(used.map((parameter, i) => [parameter, gradients[i]]));
-    const gradientNorm = withScope("clip", () => globalNorm(gradients));
-    const update = () =>
-      withScope("optimizer", () =>
-        optimizer.update(
-          parameters.map((parameter) => gradientOf.get(parameter)),
-          { learningRate, scale: clipFactor(gradientNorm, clipNorm) },
-        ),
-      );
-    if (scaler && scaled) scaler.step(scaled.areFinite, update);
+    const norm = withScope("clip", () => globalNorm(raw));
+    const cutNorm = clipValue === Number.POSITIVE_INFINITY ? norm : withScope("clip", () => globalNorm(gradients));
+    return {
+      ...{ loss, metrics, norm, areFinite: scaled?.areFinite },
+      gradients: parameters.map((parameter) => gradientOf.get(parameter)),
+      scale: clipFactor(cutNorm, clipNorm),
+    };
+  };
+  const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
+    const { gradients, scale, ...first } = differentiate(batch, step);
+    let areOthersFinite: Tensor<"bool"> | undefined;
+    const gradientsAgain = () => {
+      const again = withoutAssignments(() => differentiate(batch, step));
+      const { areFinite } = again;
+      if (areFinite) areOthersFinite = areOthersFinite ? logicalAnd(areOthersFinite, areFinite) : areFinite;
+      return again;
+    };
+    const update = () => {
+      withScope("optimizer", () => optimizer.update(gradients, { learningRate, scale, gradientsAgain }));
+      return areOthersFinite;
+    };
+    if (scaler && first.areFinite) scaler.step(first.areFinite, update);
     else update();
-    return { loss, gradientNorm, metrics };
+    return { loss: first.loss, gradientNorm: first.norm, metrics: first.metrics };
   };
   return compile(step as never, { keepPreviousState, profile });
 }
