@@ -28,6 +28,7 @@ export {
   xavierNormal,
   xavierUniform,
 } from "./init.ts";
+export { type KeyPattern, matchesKey } from "./key-pattern.ts";
 export {
   type CacheDType,
   type CachedAttentionSettings,

@@ -1,5 +1,5 @@
 import { numberRules, requireNumbers } from "../base/index.ts";
-import { add, div, minimum, mul, sqrt, square, sum, type Tensor } from "../tensor/index.ts";
+import { add, clip, div, minimum, mul, sqrt, square, sum, type Tensor } from "../tensor/index.ts";
 
 /** Added to the norm before dividing, as torch.nn.utils.clip_grad_norm_ does. */
 const NORM_EPSILON = 1e-6;
@@ -27,4 +27,14 @@ export function clipGradientNorm(
   const norm = globalNorm(gradients);
   const factor = clipFactor(norm, maxNorm);
   return { gradients: gradients.map((gradient) => mul(gradient, factor)), norm };
+}
+
+/**
+ * Gradients with each number cut to between -maxValue and maxValue, as torch.nn.utils.clip_grad_value_. `maxValue` is
+ * above 0; Infinity clips nothing. @throws OptionError for another maxValue
+ */
+export function clipGradientValue(gradients: readonly Tensor<"f32">[], maxValue: number): Tensor<"f32">[] {
+  requireNumbers("clipGradientValue", { maxValue }, { maxValue: numberRules.limit });
+  if (maxValue === Number.POSITIVE_INFINITY) return [...gradients];
+  return gradients.map((gradient) => clip(gradient, { min: -maxValue, max: maxValue }));
 }

@@ -33,6 +33,7 @@ export {
   type TensorOptions,
   tensor,
 } from "./tensor.ts";
+export { withoutAssignments } from "./trace.ts";
 export {
   type Initial,
   initializeVariables,

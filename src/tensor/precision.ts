@@ -101,9 +101,10 @@ export class LossScaler {
   }
 
   /**
-   * Runs `update`, whose assignments take effect only if the gradients were finite, and moves the scale. In a trace.
+   * Runs `update`, whose assignments take effect only if the gradients were finite, and moves the scale. In a trace. An
+   * update that looks at further gradients returns whether those were finite.
    */
-  step(areFinite: Tensor<"bool">, update: () => void): void {
+  step(areFirstFinite: Tensor<"bool">, update: () => unknown): void {
     const trace = currentTrace();
     if (!trace) {
       throw new GraphError({
@@ -114,7 +115,11 @@ export class LossScaler {
       });
     }
     const before = new Map(trace.updates);
-    update();
+    const areOthersFinite = update();
+    const areFinite =
+      areOthersFinite instanceof Tensor
+        ? new Tensor<"bool">(ops.logicalAnd(areFirstFinite.ir, areOthersFinite.ir))
+        : areFirstFinite;
     for (const [state, value] of [...trace.updates]) {
       if (before.get(state) === value) continue;
       trace.assign(state, ops.where(areFinite.ir, value, before.get(state) ?? state.value));

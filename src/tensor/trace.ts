@@ -44,6 +44,19 @@ export function traced<T>(trace: Trace, body: () => T): T {
   }
 }
 
+/**
+ * Runs `body` in the function being traced, and forgets what it assigns: for losses that are computed once more, which
+ * must not move BatchNorm's running statistics twice. Does nothing besides outside of one.
+ */
+export function withoutAssignments<T>(body: () => T): T {
+  const updates = currentTrace()?.updates;
+  const before = new Map(updates);
+  const result = body();
+  updates?.clear();
+  for (const [state, value] of before) updates?.set(state, value);
+  return result;
+}
+
 /* The bodies of loops and branches being traced now, innermost last: what is watched there is no value outside. */
 const bodies: Watch[][] = [];
 

@@ -1,7 +1,7 @@
 /** A training step of several batches whose gradients are added up. */
 
 import type { Parameter } from "../nn/index.ts";
-import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
+import { clipFactor, clipGradientValue, globalNorm, type Optimizer } from "../optim/index.ts";
 import {
   add,
   type CompiledFunction,
@@ -20,15 +20,7 @@ import {
   withScope,
 } from "../tensor/index.ts";
 import type { Objective } from "./objective.ts";
-import {
-  type BatchArgument,
-  clipGradientValues,
-  lossOf,
-  type StepOptions,
-  type StepResult,
-  stepSettings,
-  usedBy,
-} from "./step.ts";
+import { type BatchArgument, lossOf, type StepOptions, type StepResult, stepSettings, usedBy } from "./step.ts";
 
 /** The two halves of a step: `add` for each of its batches, and then `apply`. */
 export interface AccumulatedStep<B> {
@@ -135,7 +127,7 @@ class Sums {
     const total = this.weight.value;
     return this.parameters.map((parameter) => {
       const sum = this.sums.get(parameter);
-      return sum && clipGradientValues([div(sum.value, total)], limit)[0];
+      return sum && clipGradientValue([div(sum.value, total)], limit)[0];
     });
   }
 

@@ -46,7 +46,7 @@ async function load() {
   const target = parts();
   const { step } = await loadCheckpoint((await findCheckpoint(path)) as string, target);
   for (const variable of [...target.model.parameters(), ...target.optimizer.state.values()]) {
-    if (variable.dtype === "f32") expect(new Set(await variable.read())).toEqual(new Set([step]));
+    if (variable.dtype === "f32") expect(new Set<number | bigint>(await variable.read())).toEqual(new Set([step]));
   }
   return step;
 }

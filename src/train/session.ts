@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { numberRules, requireNumbers } from "../base/index.ts";
 import type { Source } from "../data/index.ts";
-import type { Schedule } from "../optim/index.ts";
+import { isAdaptive, type JsonValue } from "../optim/index.ts";
 import { LossScaler, randomKey, tensor, type Variable } from "../tensor/index.ts";
 import { type AccumulatedStep, compileAccumulatedStep } from "./accumulate.ts";
 import { BestWatch } from "./best.ts";
@@ -84,7 +84,7 @@ export class Session<B> {
     this.savedStep = this.state.step;
     this.best.state = this.state.best;
     if (this.spikes) this.spikes.losses = this.state.recentLosses ?? [];
-    if (isAdaptive(schedule) && this.state.schedule !== undefined) schedule.restore(this.state.schedule);
+    if (isAdaptive(schedule) && this.state.schedule !== undefined) schedule.restore(this.state.schedule as JsonValue);
   }
 
   stopReason(): StopReason | undefined {
@@ -249,15 +249,6 @@ export class Session<B> {
     return { state: new Map<string, Variable>([...this.options.optimizer.state, ...(this.scaler?.state ?? [])]) };
   }
 }
-
-/** A schedule that is told what is monitored, and remembers. */
-interface Adaptive {
-  observe(value: number): void;
-  readonly state: unknown;
-  restore(state: unknown): void;
-}
-
-const isAdaptive = (schedule: Schedule): schedule is Schedule & Adaptive => "observe" in schedule;
 
 /** A step of one batch is one graph; of several, a graph for a batch and one for the update. */
 function compileStep<B>(

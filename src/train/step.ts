@@ -1,18 +1,19 @@
 import { type FloatDType, known, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import { topologicalOrder } from "../ir/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
+import { clipFactor, clipGradientValue, globalNorm, type Optimizer } from "../optim/index.ts";
 import {
   autocast,
   type CallArguments,
   type CompiledFunction,
   checkpointLayers,
-  clip,
   compile,
   grad,
   LossScaler,
+  logicalAnd,
   type RandomKey,
   type Tensor,
+  withoutAssignments,
   withScope,
 } from "../tensor/index.ts";
 import type { Objective, ObjectiveResult } from "./objective.ts";
@@ -75,25 +76,41 @@ export function compileTrainStep<B>(
   options: StepOptions,
 ): TrainStep<B> {
   const settings = stepSettings("compileTrainStep", options);
-  const { key, keepPreviousState, profile, debugNans, scaler } = settings;
+  const { keepPreviousState, profile, debugNans, scaler } = settings;
   const parameters = [...optimizer.parameters.values()];
-  const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
-    const { loss, metrics = {} } = lossOf(objective, batch, { key: key?.fold(step), settings });
+  /** The loss at what the parameters are now, and its gradients in their order, cut by value. */
+  const differentiate = (batch: B, step: Tensor<"i32">) => {
+    const { loss, metrics = {} } = lossOf(objective, batch, { key: settings.key?.fold(step), settings });
     const used = usedBy(loss, parameters);
     const scaled = scaler?.gradients(loss, used);
-    const gradients = clipGradientValues(scaled?.gradients ?? grad(loss, used), settings.clipValue);
+    const raw = scaled?.gradients ?? grad(loss, used);
+    const gradients = clipGradientValue(raw, settings.clipValue);
     const gradientOf = new Map(used.map((parameter, i) => [parameter, gradients[i]]));
-    const gradientNorm = withScope("clip", () => globalNorm(gradients));
-    const update = () =>
-      withScope("optimizer", () =>
-        optimizer.update(
-          parameters.map((parameter) => gradientOf.get(parameter)),
-          { learningRate, scale: clipFactor(gradientNorm, settings.clipNorm) },
-        ),
-      );
-    if (scaler && scaled) scaler.step(scaled.areFinite, update);
+    const norm = withScope("clip", () => globalNorm(raw));
+    const cutNorm =
+      settings.clipValue === Number.POSITIVE_INFINITY ? norm : withScope("clip", () => globalNorm(gradients));
+    return {
+      ...{ loss, metrics, norm, areFinite: scaled?.areFinite },
+      gradients: parameters.map((parameter) => gradientOf.get(parameter)),
+      scale: clipFactor(cutNorm, settings.clipNorm),
+    };
+  };
+  const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
+    const { gradients, scale, ...first } = differentiate(batch, step);
+    let areOthersFinite: Tensor<"bool"> | undefined;
+    const gradientsAgain = () => {
+      const again = withoutAssignments(() => differentiate(batch, step));
+      const { areFinite } = again;
+      if (areFinite) areOthersFinite = areOthersFinite ? logicalAnd(areOthersFinite, areFinite) : areFinite;
+      return again;
+    };
+    const update = () => {
+      withScope("optimizer", () => optimizer.update(gradients, { learningRate, scale, gradientsAgain }));
+      return areOthersFinite;
+    };
+    if (scaler && first.areFinite) scaler.step(first.areFinite, update);
     else update();
-    return { loss, gradientNorm, metrics };
+    return { loss: first.loss, gradientNorm: first.norm, metrics: first.metrics };
   };
   return compile(step as never, { keepPreviousState, profile, debugNans });
 }
@@ -125,10 +142,6 @@ export function lossOf<B>(
     metrics: Object.fromEntries(entries.map(([name], i) => [name, results[first + i]])),
   };
 }
-
-/** Each number of each gradient held to plus or minus a limit. */
-export const clipGradientValues = (gradients: readonly Tensor<"f32">[], limit: number): readonly Tensor<"f32">[] =>
-  limit === Number.POSITIVE_INFINITY ? gradients : gradients.map((g) => clip(g, { min: -limit, max: limit }));
 
 /** The parameters that a loss is computed from. @throws OptionError when there are none */
 export function usedBy(loss: Tensor, parameters: readonly Parameter[]): Parameter[] {

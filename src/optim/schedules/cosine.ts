@@ -1,7 +1,5 @@
-import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
-
-/** Learning rate at a step, counted from 0. */
-export type Schedule = (step: number) => number;
+import { checkOptions, numberRules, OptionError, requireNumbers } from "../../base/index.ts";
+import type { Schedule } from "./schedule.ts";
 
 /** Settings of the cosine schedule: a linear warm-up, then half a cosine down to the last rate. */
 export interface CosineOptions {
@@ -42,10 +40,4 @@ export function cosineSchedule(options: CosineOptions): Schedule {
     const progress = (step - warmupSteps) / (totalSteps - warmupSteps);
     return minLearningRate + 0.5 * (1 + Math.cos(Math.PI * progress)) * (learningRate - minLearningRate);
   };
-}
-
-/** The same rate at every step. @throws OptionError for a rate that is NaN, infinite or negative */
-export function constantSchedule(learningRate: number): Schedule {
-  requireNumbers("constantSchedule", { learningRate }, { learningRate: numberRules.notNegative });
-  return () => learningRate;
 }
