@@ -33,6 +33,11 @@ export interface ForwardOptions {
    * where it is at the left. @default all
    */
   attentionMask?: Tensor<"bool">;
+  /**
+   * Which document each token is of, i32 [B, T], where several share a row: tokens see those of their own document
+   * alone. Positions are then to be given too. @default all are of one
+   */
+  segments?: Tensor<"i32">;
   /** Generation: keys and values of the positions before, to which those of the tokens are added. */
   cache?: KeyValueCache;
 }

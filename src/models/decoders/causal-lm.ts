@@ -1,6 +1,6 @@
 import { ShapeError } from "../../base/index.ts";
 import { type CacheShape, type KeyValueCache, type LayerCache, layerOfCache } from "../../nn/index.ts";
-import { type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
+import { equal, logicalAnd, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
@@ -13,6 +13,11 @@ export interface CausalLMInputs {
   inputIds: Tensor<"i32">;
   /** bool [B, T], false for padding at either side; at the left, positionIds are to be given too. @default all true */
   attentionMask?: Tensor<"bool">;
+  /**
+   * Which document each token is of, i32 [B, T], where several share a row: tokens see those of their own document
+   * alone. Of padding any number that no document has. positionIds are then to be given too. @default all are of one
+   */
+  segmentIds?: Tensor<"i32">;
   /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
   positionIds?: Tensor<"i32">;
   /** What stands for the tokens in place of their own embeddings, [B, T, D]. @default embed(inputIds) */
@@ -67,12 +72,13 @@ export abstract class CausalLM
   forward({
     inputIds,
     attentionMask,
+    segmentIds: segments,
     positionIds: positions,
     inputsEmbeds: embeddings,
     cache,
     key,
   }: CausalLMInputs & RunOptions): CausalLMOutput {
-    const lastHiddenState = this.hidden(inputIds, { attentionMask, positions, embeddings, cache, key });
+    const lastHiddenState = this.hidden(inputIds, { attentionMask, segments, positions, embeddings, cache, key });
     return { logits: this.logits(lastHiddenState), lastHiddenState };
   }
 
@@ -113,7 +119,7 @@ export abstract class CausalLM
 export interface BlockOptions {
   key?: RandomKey;
   cache?: LayerCache;
-  /** bool [B, 1, 1, S]; false hides a key. */
+  /** bool [B, 1, 1, S], or of documents that share a row [B, 1, T, S]; false hides a key. */
   mask?: Tensor<"bool">;
 }
 
@@ -125,12 +131,21 @@ export function runBlocks<Extra extends object>(
   scope: string,
   blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): Tensor<"f32"> }[],
   x: Tensor<"f32">,
-  { key, cache, attentionMask }: ForwardOptions,
+  { key, cache, ...visible }: ForwardOptions,
   extra: Extra,
 ): Tensor<"f32"> {
-  const mask = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
+  const mask = maskOf(visible);
   return blocks.reduce((states, block, i) => {
     const options = { ...extra, key: key?.fold(i), cache: layerOfCache(cache, i), mask };
     return withScope(`${scope}.${i}`, () => block.forward(states, options));
   }, x);
+}
+
+/** Which keys a token may see besides those before it; undefined where it may see all. */
+function maskOf({ attentionMask, segments }: Pick<ForwardOptions, "attentionMask" | "segments">) {
+  const real = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
+  if (!segments) return real;
+  const [batch, length] = segments.shape;
+  const ofOne = equal(reshape(segments, [batch, 1, length, 1]), reshape(segments, [batch, 1, 1, length]));
+  return real ? logicalAnd(ofOne, real) : ofOne; // [B, 1, T, T]
 }
