@@ -5,6 +5,7 @@
 
 export { BatchQueue, type BatchQueueOptions, type CallOptions } from "./batch-queue.ts";
 export { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "./block-matrix.ts";
+export { checkSchema } from "./check-schema.ts";
 export {
   bytesPerElement,
   type DType,

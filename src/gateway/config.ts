@@ -1,9 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
-import { DataError, listedNames, nearest, OptionError } from "../base/index.ts";
+import { checkSchema, DataError, listedNames, nearest, OptionError } from "../base/index.ts";
 import { withReadErrors } from "../files/index.ts";
-import { checkSchema } from "./check-schema.ts";
 import { type Preset, presets, type UpstreamKind } from "./presets.ts";
 import { PriceTable } from "./prices.ts";
 import { type ConfigData, type ConfigInput, configSchema, type UpstreamData } from "./schema.ts";
@@ -42,7 +41,7 @@ export interface ConfigOptions extends Partial<SecretSources> {
  */
 export function gatewayConfig(input: ConfigInput, options: ConfigOptions = {}): GatewayConfig {
   const { where = "gateway", prices, environment = process.env, folder = "." } = options;
-  const data = checkSchema(where, configSchema, input);
+  const data = checkSchema(where, configSchema, input, "docs/gateway.md");
   const sources = { environment, folder };
   const upstreams = data.upstreams.map((entry, i) => upstreamSettings(`${where}, upstreams[${i}]`, entry, sources));
   const config = {

@@ -1,5 +1,4 @@
-import { OptionError } from "../base/index.ts";
-import { checkSchema } from "./check-schema.ts";
+import { checkSchema, OptionError } from "../base/index.ts";
 import { type PriceData, priceSchema } from "./schema.ts";
 import type { TokenUsage } from "./usage.ts";
 
@@ -29,7 +28,7 @@ export class PriceTable {
 
   /** @throws OptionError for a table that is not sound, and a currency without a rate */
   constructor(data: unknown, where = "prices") {
-    const table: PriceData = checkSchema(where, priceSchema, data);
+    const table: PriceData = checkSchema(where, priceSchema, data, "docs/gateway.md");
     this.currency = table.currency;
     for (const [model, price] of Object.entries(table.models)) {
       const unit = (NANOS / MILLION) * rateOf(where, model, table);

@@ -55,7 +55,7 @@ export function compileAccumulatedStep<B>(
   const addBatch = compile(((batch: B, index: Tensor<"i32">): BatchResult => {
     const key = settings.key?.fold(index);
     const { loss, weight = tensor(1), metrics = {} } = lossOf(objective, batch, { key, settings });
-    const used = usedBy(loss, sums.parameters);
+    const used = usedBy(loss, sums.parameters, settings.frozen);
     const scaled = scaler?.gradients(loss, used);
     withScope("accumulate", () => sums.add(used, scaled?.gradients ?? grad(loss, used), weight));
     if (scaled) sums.noteFinite(scaled.areFinite);

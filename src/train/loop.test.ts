@@ -284,3 +284,28 @@ test("a batch is prepared with the model as it is before each step", async () =>
   await run("prepared", objective, inOrder(8), { steps: 3, accumulation: 2 });
   expect(prepared).toEqual([0, 0, 1, 1, 2, 2]);
 });
+
+test("layers that are frozen until a step stay as they are until then, also when training is resumed", async () => {
+  const read = async (model: Classifier) => [...(await model.hidden.weight.read())];
+  const frozenUntil = new Map([
+    ["hidden.weight", 3],
+    ["hidden.bias", 3],
+  ]);
+  const [model, before] = [new Classifier(), await read(new Classifier())];
+  const weights: number[][] = [];
+  const callbacks = [
+    async ({ type }: TrainEvent) => {
+      if (type === "step") weights.push(await read(model));
+    },
+  ];
+  const straight = await run("frozen", supervised(model), inOrder(8), { frozenUntil, callbacks, steps: 5 });
+  expect(weights.slice(0, 3)).toEqual([before, before, before]);
+  expect(weights[3]).not.toEqual(before);
+  await run("frozen-resumed", supervised(new Classifier()), inOrder(8), { frozenUntil, steps: 2 });
+  const second = await run("frozen-resumed", supervised(new Classifier()), inOrder(8), { frozenUntil, steps: 5 });
+  expect(lossesOf(second)).toEqual(lossesOf(straight).slice(2));
+  const all = new Map([...new Classifier().namedParameters().keys()].map((name) => [name, 1]));
+  await expect(run("x", supervised(new Classifier()), inOrder(8), { frozenUntil: all })).rejects.toThrow(
+    /from step 0 on/,
+  );
+});

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { numberRules, requireNumbers } from "../base/index.ts";
 import type { Source } from "../data/index.ts";
+import type { Parameter } from "../nn/index.ts";
 import { isAdaptive, type JsonValue } from "../optim/index.ts";
 import { LossScaler, randomKey, tensor, type Variable } from "../tensor/index.ts";
 import { type AccumulatedStep, compileAccumulatedStep } from "./accumulate.ts";
@@ -42,7 +43,7 @@ export class Session<B> {
   private readonly checkpointPath: string;
   private readonly scaler: LossScaler | undefined;
   private readonly canRollBack: boolean;
-  private readonly trainStep: AccumulatedStep<B>;
+  private readonly phases: StepPhases<B>;
   private readonly scorer: Scorer<B> | undefined;
   private readonly evaluation: Evaluation<B>;
   private readonly ahead: ReadAhead<B>;
@@ -59,7 +60,7 @@ export class Session<B> {
     if (fingerprint) this.state = { ...this.state, fingerprint };
     this.scaler = precision === "f16" ? new LossScaler() : undefined;
     this.canRollBack = stateBytes(objective) <= ROLLBACK_BYTES;
-    this.trainStep = compileStep(options, this.scaler, this.canRollBack);
+    this.phases = new StepPhases(options, (frozen) => compileStep(options, this.scaler, this.canRollBack, frozen));
     this.scorer = options.validationData && objective.scorer?.();
     this.evaluation = compileEvaluation(objective, this.scorer);
     this.ahead = new ReadAhead(options.trainData, options.prefetch ?? 2);
@@ -144,7 +145,7 @@ export class Session<B> {
   ): Promise<{ type: "done"; numbers: StepNumbers } | Extract<TrainEvent, { type: "rolledBack" }>> {
     const { step } = this.state;
     const learningRate = this.learningRate();
-    const result = await this.trainStep.run(batches, learningRate, step, this.options.cancelSignal);
+    const result = await this.phases.at(step).run(batches, learningRate, step, this.options.cancelSignal);
     const loss = await result.loss.item();
     const gradientNorm = await result.gradientNorm.item();
     this.overflows = Number.isFinite(gradientNorm) ? 0 : this.overflows + 1;
@@ -156,7 +157,7 @@ export class Session<B> {
     if (isFine)
       return { type: "done", numbers: { loss, gradientNorm, learningRate, metrics: await numbersOf(result.metrics) } };
     const { objective } = this.options;
-    if (this.canRollBack) this.trainStep.rollback();
+    if (this.canRollBack) this.phases.at(step).rollback();
     const checkpoint = await findCheckpoint(this.checkpointPath);
     throw await divergence({ objective, step, loss, batches, checkpoint });
   }
@@ -238,7 +239,7 @@ export class Session<B> {
   }
 
   async close(): Promise<void> {
-    this.trainStep.dispose();
+    this.phases.dispose();
     this.evaluation.dispose();
     this.scaler?.dispose();
     await this.metrics?.close();
@@ -250,16 +251,55 @@ export class Session<B> {
   }
 }
 
+/** The compiled step, which is another one when parameters are no longer frozen. */
+class StepPhases<B> {
+  private readonly options: TrainOptions<B>;
+  private readonly compile: (frozen: ReadonlySet<Parameter>) => AccumulatedStep<B>;
+  private current: { frozen: ReadonlySet<Parameter>; step: AccumulatedStep<B> } | undefined;
+
+  constructor(options: TrainOptions<B>, compile: (frozen: ReadonlySet<Parameter>) => AccumulatedStep<B>) {
+    this.options = options;
+    this.compile = compile;
+  }
+
+  /** That of a step's number. */
+  at(step: number): AccumulatedStep<B> {
+    const { objective, frozenUntil = new Map<string, number>() } = this.options;
+    const names = [...frozenUntil].filter(([, start]) => step < start);
+    if (this.current?.frozen.size === names.length) return this.current.step;
+    this.dispose();
+    const frozen = new Set(names.map(([name]) => objective.trained.get(name) as Parameter));
+    this.current = { frozen, step: this.compile(frozen) };
+    return this.current.step;
+  }
+
+  dispose(): void {
+    this.current?.step.dispose();
+    this.current = undefined;
+  }
+}
+
 /** A step of one batch is one graph; of several, a graph for a batch and one for the update. */
 function compileStep<B>(
   options: TrainOptions<B>,
   scaler: LossScaler | undefined,
   keepPreviousState: boolean,
+  frozen: ReadonlySet<Parameter>,
 ): AccumulatedStep<B> {
   const { objective, optimizer, clipNorm = 1, clipValue, precision, seed = 0, accumulation: count = 1 } = options;
   const { detectAnomaly: debugNans, checkpointActivations } = options;
   const key = randomKey(seed);
-  const settings = { clipNorm, clipValue, key, keepPreviousState, precision, scaler, debugNans, checkpointActivations };
+  const settings = {
+    clipNorm,
+    clipValue,
+    key,
+    keepPreviousState,
+    precision,
+    scaler,
+    debugNans,
+    checkpointActivations,
+    frozen,
+  };
   if (count > 1) return compileAccumulatedStep(objective, optimizer, { ...settings, count });
   const step = compileTrainStep(objective, optimizer, settings);
   return {

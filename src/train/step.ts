@@ -49,6 +49,8 @@ export interface StepOptions {
    * @default false
    */
   checkpointActivations?: boolean;
+  /** Parameters of the optimizer that stay as they are, and of which there are no gradients. @default none */
+  frozen?: ReadonlySet<Parameter>;
   /** A step that makes a NaN fails, and names the operation and its module. Slower. @default false */
   debugNans?: boolean;
 }
@@ -56,7 +58,7 @@ export interface StepOptions {
 /** The names of a step's options. */
 export const stepOptions = {
   ...({ clipNorm: true, clipValue: true, key: true, keepPreviousState: true, profile: true } as const),
-  ...({ precision: true, scaler: true, checkpointActivations: true, debugNans: true } as const),
+  ...({ precision: true, scaler: true, checkpointActivations: true, frozen: true, debugNans: true } as const),
 } as const;
 
 /** Arguments: a batch, the learning rate, and the number of the step. */
@@ -81,7 +83,7 @@ export function compileTrainStep<B>(
   /** The loss at what the parameters are now, and its gradients in their order, cut by value. */
   const differentiate = (batch: B, step: Tensor<"i32">) => {
     const { loss, metrics = {} } = lossOf(objective, batch, { key: settings.key?.fold(step), settings });
-    const used = usedBy(loss, parameters);
+    const used = usedBy(loss, parameters, settings.frozen);
     const scaled = scaler?.gradients(loss, used);
     const raw = scaled?.gradients ?? grad(loss, used);
     const gradients = clipGradientValue(raw, settings.clipValue);
@@ -143,10 +145,14 @@ export function lossOf<B>(
   };
 }
 
-/** The parameters that a loss is computed from. @throws OptionError when there are none */
-export function usedBy(loss: Tensor, parameters: readonly Parameter[]): Parameter[] {
+/** The parameters that a loss is computed from, but for frozen ones. @throws OptionError when there are none */
+export function usedBy(
+  loss: Tensor,
+  parameters: readonly Parameter[],
+  frozen: ReadonlySet<Parameter> = new Set(),
+): Parameter[] {
   const nodes = new Set(topologicalOrder([loss.ir]));
-  const used = parameters.filter((parameter) => nodes.has(parameter.ir.node));
+  const used = parameters.filter((parameter) => nodes.has(parameter.ir.node) && !frozen.has(parameter));
   if (used.length > 0) return used;
   throw new OptionError({
     where: "training step",

@@ -27,6 +27,11 @@ export interface TrainOptions<B> extends BestOptions {
    * the step is that of one batch with all their examples. @default 1
    */
   accumulation?: number;
+  /**
+   * The steps before which parameters stay as they are, by the objective's names: gradual unfreezing. Howard and Ruder
+   * 2018, arXiv:1801.06146. @default all are trained from step 0 on
+   */
+  frozenUntil?: ReadonlyMap<string, number>;
   /** Largest norm of the gradients, above 0. Infinity clips nothing. @default 1 */
   clipNorm?: number;
   /** Each number of a gradient is held to plus or minus this first, above 0. @default Infinity: no limit */
@@ -82,6 +87,7 @@ const names: readonly (keyof TrainOptions<unknown>)[] = [
     "validationData",
     "folder",
     "steps",
+    "frozenUntil",
     "accumulation",
   ] as const),
   ...([
@@ -105,6 +111,7 @@ export function checkTrainOptions<B>(options: TrainOptions<B>): void {
   checkBest(options);
   checkSpikes(options.spikes);
   requireTrained(options);
+  requireUnfrozen(options);
   requireBatches(options);
 }
 
@@ -145,6 +152,20 @@ function requireTrained<B>({ objective: { trained }, optimizer: { parameters } }
     expected: `an optimizer of the ${trained.size} parameters that the objective trains`,
     received: `one of ${parameters.size}${strange ? `, with ${strange[0]}` : ""}`,
     fix: "make it of objective.trained",
+  });
+}
+
+/** @throws OptionError for names that the objective does not train, or when nothing is trained at step 0 */
+function requireUnfrozen<B>({ objective: { trained }, frozenUntil }: TrainOptions<B>): void {
+  if (!frozenUntil) return;
+  const strange = [...frozenUntil.keys()].find((name) => !trained.has(name));
+  const isIdle = [...trained.keys()].every((name) => (frozenUntil.get(name) ?? 0) > 0);
+  if (strange === undefined && !isIdle) return;
+  throw new OptionError({
+    where: "train, frozenUntil",
+    expected: isIdle ? "a parameter that is trained from step 0 on" : "names of parameters that the objective trains",
+    received: isIdle ? "none" : (strange as string),
+    fix: "correct the names, or the steps",
   });
 }
 

@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import { isObject, listedNames, nearest, OptionError } from "../base/index.ts";
+import { listedNames, nearest, OptionError } from "./errors.ts";
+import { isObject } from "./is-object.ts";
 
 /** The schema of the object that an unknown field is in. */
 function knownFields(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
@@ -38,9 +39,10 @@ function firstIssue(issues: readonly z.core.$ZodIssue[], path: readonly Property
 
 /**
  * A value by its schema. Values are not shown, for they may be secrets.
+ * @param docs the page that describes the fields, for messages
  * @throws OptionError naming the field, and the nearest one to a field that is unknown
  */
-export function checkSchema<S extends z.ZodType>(where: string, schema: S, value: unknown): z.output<S> {
+export function checkSchema<S extends z.ZodType>(where: string, schema: S, value: unknown, docs: string): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = firstIssue(parsed.error.issues);
@@ -54,14 +56,14 @@ export function checkSchema<S extends z.ZodType>(where: string, schema: S, value
       where: at,
       expected: fields.length > 0 ? `one of the fields ${listedNames(field, fields)}` : "no such field",
       received: `"${field}"`,
-      fix: near ? `did you mean "${near}"?` : `remove "${field}"; docs/gateway.md lists the fields`,
+      fix: near ? `did you mean "${near}"?` : `remove "${field}"; ${docs} lists the fields`,
     });
   }
   const received = issue.path.reduce<unknown>(
     (inner, part) => (isObject(inner) || Array.isArray(inner) ? (inner as never)[part] : undefined),
     value,
   );
-  const fix = "correct the field; docs/gateway.md describes it";
+  const fix = `correct the field; ${docs} describes it`;
   if (issue.code === "invalid_value" && typeof received === "string") {
     const values = issue.values.map(String);
     const near = nearest(received, values);

@@ -1,0 +1,97 @@
+/** The rows that a config names, put together and split. */
+import { OptionError } from "../../base/index.ts";
+import {
+  BadRows,
+  concatRows,
+  interleaveRows,
+  openDataset,
+  openRows,
+  type Rows,
+  splitRows,
+  takeRows,
+} from "../../data/index.ts";
+import type { DatasetInput, SharedConfig } from "../config/schema.ts";
+import type { MethodContext } from "../method.ts";
+
+/** What of a data set says which rows they are; its format belongs to the method. */
+interface Named {
+  path: string | readonly string[];
+  split?: string;
+  weight?: number;
+  limit?: number;
+}
+
+/** Rows to learn from, and to measure on. */
+export interface OpenedData {
+  train: Rows;
+  validation: Rows | undefined;
+  badRows: BadRows;
+  close(): Promise<void>;
+}
+
+/** All data sets of a value, as objects. */
+export function datasetsOf(input: DatasetInput): Named[] {
+  if (typeof input === "string") return [{ path: input }];
+  if (!Array.isArray(input)) return [input as Named];
+  return input.map((each) => (typeof each === "string" ? { path: each } : (each as Named)));
+}
+
+/**
+ * The rows of a config: those of several data sets one after another, or by their weights; a part of them for
+ * validation where none is named.
+ * @throws DataError for files that cannot be read; OptionError for splits that there are not, or nothing to learn from
+ */
+export async function openData(config: SharedConfig["data"], { onWarning }: MethodContext): Promise<OpenedData> {
+  const { train, validation, validationShare, onBadRow, maxBadRows } = config;
+  const badRows = new BadRows({ onBadRow, ...(maxBadRows !== undefined && { maxBadRows }) });
+  const all = await joined(datasetsOf(train), badRows, "train");
+  const close: (() => Promise<void>)[] = [() => all.close()];
+  if (badRows.count > 0) warnOfBadRows(badRows, onWarning);
+  if (validation !== undefined) {
+    const rows = await joined(datasetsOf(validation), badRows, "validation");
+    close.push(() => rows.close());
+    return { train: all, validation: rows, badRows, close: () => closeAll(close) };
+  }
+  if (validationShare === 0) return { train: all, validation: undefined, badRows, close: () => closeAll(close) };
+  const parts = await splitRows(all, { validation: validationShare });
+  const isTooSmall = parts.validation.count === 0 || parts.train.count === 0;
+  const split = isTooSmall ? { train: all, validation: undefined } : parts;
+  return { ...split, badRows, close: () => closeAll(close) };
+}
+
+const closeAll = async (closers: readonly (() => Promise<void>)[]) => {
+  for (const close of closers) await close();
+};
+
+function warnOfBadRows({ count, first }: BadRows, onWarning: MethodContext["onWarning"]): void {
+  const shown = first.slice(0, 3).map(({ file, line, reason }) => `${file}:${line}: ${reason}`);
+  onWarning({ where: "data", notes: [`${count} bad rows are left out, as ${shown.join("; ")}`] });
+}
+
+async function joined(sets: readonly Named[], badRows: BadRows, split: string): Promise<Rows> {
+  const opened: Rows[] = [];
+  for (const set of sets) opened.push(await openNamed(set, badRows, split));
+  if (opened.length === 1) return opened[0];
+  const weights = sets.map(({ weight }) => weight);
+  if (weights.every((weight) => weight === undefined)) return concatRows(opened);
+  return interleaveRows(opened, { weights: weights.map((weight) => weight ?? 1), stopping: "all-exhausted" });
+}
+
+async function openNamed({ path, split, limit }: Named, badRows: BadRows, usual: string): Promise<Rows> {
+  const rows =
+    typeof path === "string" ? await openSplit(path, split, badRows, usual) : await openRows(path, { badRows });
+  return limit === undefined ? rows : takeRows(rows, limit);
+}
+
+async function openSplit(path: string, split: string | undefined, badRows: BadRows, usual: string): Promise<Rows> {
+  const splits = await openDataset(path, { rows: { badRows } });
+  const names = Object.keys(splits);
+  const name = split ?? (names.includes(usual) ? usual : names.length === 1 ? names[0] : usual);
+  if (name in splits) return splits[name];
+  throw new OptionError({
+    where: `data, ${path}`,
+    expected: `a split of ${names.join(", ")}`,
+    received: name,
+    fix: `name one: split: ${names[0]}`,
+  });
+}

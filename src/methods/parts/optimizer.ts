@@ -1,0 +1,139 @@
+/** The optimizer and the schedule that a config names. */
+import { OptionError } from "../../base/index.ts";
+import type { Parameter } from "../../nn/index.ts";
+import {
+  AdaDelta,
+  Adafactor,
+  AdaGrad,
+  AdaMax,
+  Adam,
+  AdamW,
+  constantSchedule,
+  cosineRestartsSchedule,
+  cosineSchedule,
+  ExponentialAverage,
+  exponentialSchedule,
+  inverseSquareRootSchedule,
+  Lion,
+  Lookahead,
+  layerwiseLearningRates,
+  linearSchedule,
+  Muon,
+  multiStepSchedule,
+  NAdam,
+  type Optimizer,
+  oneCycleSchedule,
+  plateauSchedule,
+  polynomialSchedule,
+  RAdam,
+  RmsProp,
+  Sam,
+  type Schedule,
+  Sgd,
+  StochasticAverage,
+  stableDecaySchedule,
+  stepSchedule,
+  warmup,
+} from "../../optim/index.ts";
+import type { SharedConfig } from "../config/schema.ts";
+
+const optimizers = {
+  adamw: AdamW,
+  adam: Adam,
+  sgd: Sgd,
+  lion: Lion,
+  adafactor: Adafactor,
+  muon: Muon,
+  rmsprop: RmsProp,
+  adagrad: AdaGrad,
+  adadelta: AdaDelta,
+  nadam: NAdam,
+  radam: RAdam,
+  adamax: AdaMax,
+} as const satisfies Record<SharedConfig["optimizer"]["name"], unknown>;
+
+/** The optimizer of a config. @throws OptionError for settings that the optimizer has not */
+export function makeOptimizer(config: SharedConfig["optimizer"], trained: ReadonlyMap<string, Parameter>): Optimizer {
+  const { name, learningRate: _, layerDecay, average, lookahead, sharpness, ...settings } = config;
+  const groups = layerDecay === undefined ? undefined : layerwiseLearningRates(trained, { decay: layerDecay });
+  const Class = optimizers[name] as new (parameters: typeof trained, options: object) => Optimizer;
+  let optimizer: Optimizer = new Class(trained, { ...settings, ...(groups && { groups }) });
+  if (sharpness !== undefined) optimizer = new Sam(optimizer, { rho: sharpness });
+  if (lookahead) optimizer = new Lookahead(optimizer, lookahead);
+  if (average?.type === "ema") {
+    const { type: __, ...options } = average;
+    optimizer = new ExponentialAverage(optimizer, options);
+  } else if (average) {
+    const { type: __, ...options } = average;
+    optimizer = new StochasticAverage(optimizer, options);
+  }
+  return optimizer;
+}
+
+/** What a schedule needs besides its own settings. */
+interface Rates {
+  learningRate: number;
+  totalSteps: number;
+}
+
+type Settings = Readonly<Record<string, unknown>>;
+type ScheduleName = SharedConfig["schedule"]["name"];
+type Maker = (rates: Rates, settings: Settings) => Schedule;
+
+/** Makes a schedule whose options are checked by itself; `fill` says those that the config need not. */
+const maker =
+  <O>(
+    make: (options: O) => Schedule,
+    fill: (rates: Rates) => object = ({ learningRate }) => ({ learningRate }),
+  ): Maker =>
+  (rates, settings) =>
+    make({ ...fill(rates), ...settings } as O);
+
+const schedules: Readonly<Record<ScheduleName, Maker>> = {
+  constant: ({ learningRate }) => constantSchedule(learningRate),
+  linear: maker(linearSchedule, (rates) => rates),
+  cosine: maker(cosineSchedule, ({ learningRate, totalSteps }) => ({ learningRate, totalSteps })),
+  "cosine-restarts": maker(cosineRestartsSchedule, ({ learningRate, totalSteps }) => ({
+    learningRate,
+    cycleSteps: totalSteps,
+  })),
+  polynomial: maker(polynomialSchedule, (rates) => rates),
+  exponential: maker(exponentialSchedule),
+  step: maker(stepSchedule),
+  "multi-step": maker(multiStepSchedule),
+  "one-cycle": maker(oneCycleSchedule, ({ learningRate, totalSteps }) => ({
+    maxLearningRate: learningRate,
+    totalSteps: Math.max(2, totalSteps),
+  })),
+  "inverse-square-root": maker(inverseSquareRootSchedule),
+  "warmup-stable-decay": maker(stableDecaySchedule, ({ learningRate, totalSteps }) => {
+    const decaySteps = Math.max(1, Math.round(DECAY_SHARE * totalSteps));
+    return { learningRate, decaySteps, stableSteps: Math.max(0, totalSteps - decaySteps) };
+  }),
+  plateau: maker(plateauSchedule),
+};
+/** Share of the steps in which the rate falls, unless `decaySteps` is said. Hu et al. 2024, arXiv:2404.06395 */
+const DECAY_SHARE = 0.1;
+const WARMUP_RATIO = 0.03;
+/** These rise by themselves, or are not to. */
+const withoutWarmup: readonly ScheduleName[] = ["constant", "one-cycle", "plateau"];
+
+/** The schedule of a config. @throws OptionError for settings that the schedule has not */
+export function makeSchedule(
+  { name, warmupSteps, warmupRatio, ...settings }: SharedConfig["schedule"],
+  { learningRate, steps, mode }: { learningRate: number; steps: number; mode: "min" | "max" },
+): Schedule {
+  if (warmupSteps !== undefined && warmupRatio !== undefined) {
+    throw new OptionError({
+      where: "schedule",
+      expected: "warmupSteps or warmupRatio",
+      received: "both",
+      fix: "leave one out",
+    });
+  }
+  const ratio = warmupRatio ?? (withoutWarmup.includes(name) ? 0 : WARMUP_RATIO);
+  const rising = Math.min(warmupSteps ?? Math.round(ratio * steps), steps - 1);
+  const rates = { learningRate, totalSteps: Math.max(1, steps - rising) };
+  const schedule = schedules[name](rates, name === "plateau" ? { mode, ...settings } : settings);
+  return rising > 0 ? warmup(schedule, rising, { startFactor: 1 / (rising + 1) }) : schedule;
+}
