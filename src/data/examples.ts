@@ -1,6 +1,8 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import { foldKeyOnHost } from "../ops/index.ts";
+import { lengthGroupedOrder } from "./length-groups.ts";
 import { permute } from "./permute.ts";
+import type { Rows } from "./rows/rows.ts";
 import type { Source } from "./source.ts";
 
 /** How examples become batches. */
@@ -15,10 +17,15 @@ export interface BatchOptions<E, B> {
   isShuffled?: boolean;
   /** Of the order. @default 0 */
   seed?: number;
+  /**
+   * Lengths of the examples: batches are shuffled so that those of one are similar, and little is padded.
+   * @default any order
+   */
+  lengths?: ArrayLike<number>;
 }
 
 /**
- * Batches of examples that are in memory, or that `collate` reads when it is asked to.
+ * Batches of examples that are in memory, of rows that are read when they are asked for, or that `collate` reads.
  * @throws OptionError when there are no examples, or for wrong options
  *
  * @example
@@ -27,24 +34,43 @@ export interface BatchOptions<E, B> {
  * const { x } = await source.batch(1);
  * await x.toArray(); // [3, 4]
  */
-export function batchesOf<E, B>(examples: readonly E[], options: BatchOptions<E, B>): Source<B> {
-  checkOptions("batchesOf", options, ["batchSize", "collate", "isShuffled", "seed"]);
-  const { batchSize, collate, isShuffled = true, seed = 0 } = options;
-  if (examples.length === 0 || !(Number.isSafeInteger(batchSize) && batchSize > 0)) {
+export function batchesOf<E, B>(examples: readonly E[] | Rows<E>, options: BatchOptions<E, B>): Source<B> {
+  checkOptions("batchesOf", options, ["batchSize", "collate", "isShuffled", "seed", "lengths"]);
+  const { batchSize, collate, isShuffled = true } = options;
+  const size = "row" in examples ? examples.count : examples.length;
+  if (size === 0 || !(Number.isSafeInteger(batchSize) && batchSize > 0)) {
     throw new OptionError({
       where: "batchesOf",
       expected: "examples, and a batchSize of at least 1",
-      received: `${examples.length} examples, batchSize ${batchSize}`,
+      received: `${size} examples, batchSize ${batchSize}`,
       fix: "give both",
     });
   }
-  const size = examples.length;
-  const at = (sample: number): E => {
-    if (!isShuffled) return examples[sample % size];
-    const [key] = foldKeyOnHost([seed | 0, 0x65786d70], Math.floor(sample / size)); // "exmp"
-    return examples[permute(sample % size, size, key)];
+  const indexOf = orderOf(size, options);
+  const at = (sample: number) => ("row" in examples ? examples.row(indexOf(sample)) : examples[indexOf(sample)]);
+  const batch = async (index: number) => {
+    const samples = Array.from({ length: batchSize }, (_, row) => at(index * batchSize + row));
+    return collate(await Promise.all(samples));
   };
-  const batch = async (index: number) =>
-    collate(Array.from({ length: batchSize }, (_, row) => at(index * batchSize + row)));
   return isShuffled ? { batch } : { batch, count: Math.ceil(size / batchSize) };
+}
+
+/** Which example each sample of the endless sequence is. */
+function orderOf<E, B>(
+  size: number,
+  { batchSize, isShuffled = true, seed = 0, lengths }: BatchOptions<E, B>,
+): (sample: number) => number {
+  if (lengths && !(isShuffled && lengths.length === size))
+    throw new OptionError({
+      where: "batchesOf",
+      expected: isShuffled ? `${size} lengths` : "lengths of shuffled batches alone",
+      received: `${lengths.length} lengths, isShuffled ${isShuffled}`,
+      fix: "give the length of each example, or leave lengths out",
+    });
+  if (!isShuffled) return (sample) => sample % size;
+  if (lengths) return lengthGroupedOrder(lengths, { batchSize, seed });
+  return (sample) => {
+    const [key] = foldKeyOnHost([seed | 0, 0x65786d70], Math.floor(sample / size)); // "exmp"
+    return permute(sample % size, size, key);
+  };
 }

@@ -33,6 +33,19 @@ export {
   recogniseFormat,
   recogniseRows,
 } from "./formats/recognise.ts";
+export {
+  type PackedBatch,
+  type PackedBatchOptions,
+  type PackedSource,
+  type PackedWindow,
+  packedBatches,
+  packedWindow,
+  segmentMask,
+  type TokenDocuments,
+  type UnpackedPiece,
+  unpackWindow,
+} from "./pack/batches.ts";
+export { PackedWindows, type PackOptions, type Piece, packDocuments } from "./pack/windows.ts";
 export { permute } from "./permute.ts";
 export { type PrepareOptions, prepareData, type TokenizerKind } from "./prepare.ts";
 export { type Fingerprint, openPrepared, type PreparedData } from "./prepared.ts";
@@ -65,3 +78,5 @@ export type { CsvOptions } from "./rows/text-formats.ts";
 export type { Source } from "./source.ts";
 export { type TextChunk, TextCorpus } from "./text.ts";
 export { type TokenBatch, TokenDataset, type TokenDatasetOptions, TokenWriter } from "./token-dataset.ts";
+export { type TokenInfo, TokenRows } from "./tokenise/token-rows.ts";
+export { type TokeniseOptions, tokeniseRows } from "./tokenise/tokenise.ts";
