@@ -1,5 +1,6 @@
 import { GraphError, known, OptionError } from "../base/index.ts";
 import { ConstantOp, type Graph } from "../ir/index.ts";
+import { estimateMemory, type MemoryEstimate, optimize } from "../lower/index.ts";
 import { type Argument, type Device, type DeviceBuffer, Profile } from "../runtime/index.ts";
 import { CompiledGraph } from "./compiled-graph.ts";
 import { defaultDevice, materialize, prepareLeaves } from "./execute.ts";
@@ -93,6 +94,11 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   rollback(): void;
   /** The graph made for these arguments, for inspection with printGraph. */
   graph(...args: CallArguments<A>): Graph;
+  /**
+   * What a run with these arguments needs: bytes of its inputs (arguments, state and other leaves), and most bytes that
+   * are computed and alive at the same time. Compiles nothing.
+   */
+  memory(...args: CallArguments<A>): MemoryEstimate;
   /** Milliseconds inside the runtime in the last finished run. */
   readonly lastComputeMs: number;
   /** What the kernels of the runs so far took, of all graphs of this function. Needs `profile`, ends the measuring. */
@@ -140,6 +146,8 @@ export function compile<A extends readonly unknown[], R>(
     finished: () => runner.finished(),
     rollback: () => runner.rollback(),
     graph: (...args: readonly Structure[]) => traceFunction(fn as Traceable, args, options.symbolicSizes).graph,
+    memory: (...args: readonly Structure[]) =>
+      estimateMemory(optimize(traceFunction(fn as Traceable, args, options.symbolicSizes).graph)),
     profile: () => runner.profile(),
     dispose: () => runner.dispose(),
   });

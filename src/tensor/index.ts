@@ -1,5 +1,6 @@
 /** What users write: tensors, functions of tensors, variables, compile and grad. Imports all layers below. */
 
+export type { MemoryEstimate } from "../lower/index.ts";
 export { withScope } from "../ops/index.ts";
 export { type Device, Profile } from "../runtime/index.ts";
 export { type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";

@@ -12,6 +12,8 @@ export interface BestOptions {
   earlyStopping?: { patience: number; minDelta?: number };
   /** Keeps the checkpoint of the best state, in best/. @default false */
   keepBest?: boolean;
+  /** With keepBest: in the end the model has the weights of the best state, not those of the last. @default false */
+  restoreBest?: boolean;
   /** Keeps this many checkpoints in checkpoints/: the best ones, or the last without validation. @default 0 */
   keepCheckpoints?: number;
   /** Most bytes of checkpoints/: the worst go first. @default no limit */
@@ -56,7 +58,7 @@ export function checkBest(options: BestOptions & { validationData?: unknown }): 
     );
   }
   if (options.validationData) return;
-  const needy = { monitor, earlyStopping, keepBest: options.keepBest || undefined };
+  const needy = { monitor, earlyStopping, keepBest: options.keepBest || options.restoreBest || undefined };
   const name = Object.entries(needy).find(([, value]) => value !== undefined)?.[0];
   if (name === undefined) return;
   throw new OptionError({

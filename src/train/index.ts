@@ -14,6 +14,6 @@ export { checkRunConfig, defaultRunConfig, type RunConfig, readRunConfig } from 
 export { finishedModel, removeRun } from "./run-folder.ts";
 export { defaultRunName, runFolder } from "./run-name.ts";
 export type { SpikeOptions } from "./spikes.ts";
-export { compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";
+export { type BatchArgument, compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";
 export type { TrainOptions } from "./train-options.ts";
 export { train } from "./trainer.ts";

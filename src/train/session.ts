@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { numberRules, requireNumbers } from "../base/index.ts";
 import type { Source } from "../data/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { isAdaptive, type JsonValue } from "../optim/index.ts";
+import { isAdaptive, isWeightAverage, type JsonValue } from "../optim/index.ts";
 import { LossScaler, randomKey, tensor, type Variable } from "../tensor/index.ts";
 import { type AccumulatedStep, compileAccumulatedStep } from "./accumulate.ts";
 import { BestWatch } from "./best.ts";
@@ -205,7 +205,11 @@ export class Session<B> {
   async evaluate(source: Source<B>): Promise<Extract<TrainEvent, { type: "evaluation" }>> {
     const { evaluationBatches: batches, cancelSignal: signal, schedule } = this.options;
     const { scorer } = this;
-    const { loss: validationLoss, metrics } = await measure(this.evaluation, { source, batches, scorer, signal });
+    const measured = () => measure(this.evaluation, { source, batches, scorer, signal });
+    const { optimizer } = this.options;
+    const { loss: validationLoss, metrics } = await (isWeightAverage(optimizer)
+      ? optimizer.withAverages(measured)
+      : measured());
     const { step } = this.state;
     const value = this.best.valueOf({ ...metrics, validationLoss });
     const isBest = this.best.see(step, value);
@@ -236,6 +240,12 @@ export class Session<B> {
   /** Keeps the checkpoint on disk as the best. */
   async keepBest(): Promise<void> {
     await keepCheckpoint(this.checkpointPath, join(this.options.folder, BEST));
+  }
+
+  /** Brings the best state back into the model and the optimizer. Training is over then. */
+  async restoreBest(): Promise<void> {
+    const best = await findCheckpoint(join(this.options.folder, BEST));
+    if (best) await loadCheckpoint(best, { objective: this.options.objective, optimizer: this.learned() });
   }
 
   async close(): Promise<void> {

@@ -100,7 +100,7 @@ const names: readonly (keyof TrainOptions<unknown>)[] = [
     "evaluationBatches",
   ] as const),
   ...(["checkpointInterval", "prefetch", "spikes", "detectAnomaly", "callbacks", "maxSeconds"] as const),
-  ...(["monitor", "earlyStopping", "keepBest", "keepCheckpoints", "maxCheckpointBytes"] as const),
+  ...(["monitor", "earlyStopping", "keepBest", "restoreBest", "keepCheckpoints", "maxCheckpointBytes"] as const),
   ...(["fingerprint", "signal", "cancelSignal"] as const),
 ];
 

@@ -41,6 +41,7 @@ async function* eventsOf<B>(session: Session<B>, options: TrainOptions<B>): Asyn
   const isMeasured = validationStep === step || (reason === "aborted" && validationStep !== null);
   if (validationData && !isMeasured) yield* evaluated(session, options);
   if (session.savedStep !== step) yield await session.save();
+  if (options.restoreBest && reason !== "aborted") await session.restoreBest();
   const { validationLoss } = session.state;
   const { state } = session.best;
   const best = state ? { step: state.step, value: state.value } : null;

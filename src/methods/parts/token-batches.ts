@@ -1,0 +1,101 @@
+/** Examples of tokens as batches for language models. */
+import { batchesOf, packedBatches, type Source } from "../../data/index.ts";
+import { tensor } from "../../tensor/index.ts";
+import type { LanguageModelBatch } from "../../train/index.ts";
+import type { LearnedTokens } from "./conversation-tokens.ts";
+
+/** How examples of tokens are put together. */
+export interface TokenBatchOptions {
+  batchSize: number;
+  /** Longest example. */
+  maxLength: number;
+  packing: boolean;
+  groupByLength: boolean;
+  padId: number;
+  seed: number;
+  /** For training; otherwise each example once, in order. */
+  isShuffled: boolean;
+}
+
+const IGNORED = -100;
+/** Lengths of batches are multiples of a part of the longest: each length is compiled for itself. */
+const LENGTHS = 8;
+const LEAST_MULTIPLE = 16;
+
+/** Batches of examples, and how many there are in an epoch. */
+export interface TokenBatches {
+  source: Source<LanguageModelBatch>;
+  batchesPerEpoch: number;
+  /** Share of all places that is padding, in packed rows. */
+  padding?: number;
+}
+
+/** Batches of examples that are padded, or packed into rows in which they do not see one another. */
+export function tokenBatches(examples: readonly LearnedTokens[], options: TokenBatchOptions): TokenBatches {
+  const { batchSize, isShuffled, seed, padId, maxLength, groupByLength } = options;
+  const lengths = examples.map(({ ids }) => ids.length);
+  if (options.packing) {
+    const documents = {
+      lengths,
+      ids: async (i: number, start: number, length: number) => examples[i].ids.subarray(start, start + length),
+      weights: async (i: number, start: number, length: number) => examples[i].weights.subarray(start, start + length),
+    };
+    const source = packedBatches(documents, { contextLength: maxLength, batchSize, isShuffled, seed, padId });
+    const { count } = source.windows;
+    const tokens = lengths.reduce((total, length) => total + length, 0);
+    return { source, batchesPerEpoch: Math.ceil(count / batchSize), padding: 1 - tokens / (count * maxLength) };
+  }
+  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
+  const source = batchesOf(examples, {
+    batchSize,
+    isShuffled,
+    seed,
+    ...(isShuffled && groupByLength && { lengths }),
+    collate: (rows) => paddedBatch(rows, { multiple, most: maxLength, padId }),
+  });
+  return { source, batchesPerEpoch: Math.ceil(examples.length / batchSize) };
+}
+
+/** Rows of one length: padding is at the right, and has no labels. */
+export function paddedBatch(
+  rows: readonly LearnedTokens[],
+  { multiple, most, padId }: { multiple: number; most: number; padId: number },
+): LanguageModelBatch & { attentionMask: NonNullable<LanguageModelBatch["attentionMask"]> } {
+  const longest = Math.max(...rows.map(({ ids }) => ids.length));
+  const width = Math.min(most, Math.ceil(longest / multiple) * multiple);
+  const shape = [rows.length, width];
+  const ids = new Int32Array(rows.length * width).fill(padId);
+  const labels = new Int32Array(ids.length).fill(IGNORED);
+  const mask = new Uint8Array(ids.length);
+  for (const [row, { ids: tokens, weights }] of rows.entries()) {
+    ids.set(tokens, row * width);
+    mask.fill(1, row * width, row * width + tokens.length);
+    for (let i = 1; i < tokens.length; i++) if (weights[i]) labels[row * width + i - 1] = tokens[i];
+  }
+  return {
+    inputIds: tensor(ids, { shape }),
+    attentionMask: tensor(mask, { dtype: "bool", shape }),
+    shiftLabels: tensor(labels, { shape }),
+  };
+}
+
+/** Examples cut to a length, or left out; those that have nothing to learn are left out too. */
+export function fitTokens(
+  examples: readonly LearnedTokens[],
+  { maxLength, onTooLong }: { maxLength: number; onTooLong: "cut" | "skip" },
+): { kept: LearnedTokens[]; cut: number; skipped: number; unlearned: number } {
+  let [cut, skipped, unlearned] = [0, 0, 0];
+  const kept: LearnedTokens[] = [];
+  for (const { ids, weights } of examples) {
+    const isLong = ids.length > maxLength;
+    if (isLong && onTooLong === "skip") {
+      skipped++;
+      continue;
+    }
+    if (isLong) cut++;
+    const short = { ids: ids.subarray(0, maxLength), weights: weights.subarray(0, maxLength) };
+    if (short.weights.subarray(1).includes(1)) kept.push(short);
+    else unlearned++;
+  }
+  return { kept, cut, skipped, unlearned };
+}

@@ -1,0 +1,199 @@
+/** A training from its config to its result. */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { isObject, OptionError } from "../base/index.ts";
+import { exists, FolderLock, makeFolder, readJson, withWriteErrors, writeFolderAtomic, writeJson } from "../files/index.ts";
+import { isWeightAverage } from "../optim/index.ts";
+import { type TrainCallback, type TrainEvent, train } from "../train/index.ts";
+import type { SharedConfig } from "./config/schema.ts";
+import type { ResolvedConfig } from "./config/read.ts";
+import type { AnyPreparedMethod, MethodContext } from "./method.ts";
+import { frozenUntil } from "./parts/freezing.ts";
+import { type Assembled, assemble, monitorOf } from "./plan.ts";
+
+/** What happens in a run: its training's events, what it is made of before, and what is left in the end. */
+export type MethodEvent =
+  | TrainEvent
+  | {
+      type: "ready";
+      parameters: number;
+      trainedParameters: number;
+      steps: number;
+      facts: Readonly<Record<string, string | number>>;
+    }
+  | { type: "sample"; step: number; prompt: string; text: string }
+  | { type: "saved"; path: string };
+
+/** How a run is watched and ended. */
+export interface MethodRunOptions extends Pick<MethodContext, "onWarning" | "onProgress"> {
+  /** Stops after the step under way, with a checkpoint. */
+  signal?: AbortSignal;
+  /** Ends the step under way. */
+  cancelSignal?: AbortSignal;
+  /** Begin anew where there is a run already. @default false: it goes on */
+  restart?: boolean;
+  /** See `TrainOptions`. */
+  callbacks?: readonly TrainCallback[];
+}
+
+const RUN_FILE = "run.json";
+/** What a run writes, and `restart` removes. */
+const PARTS = ["checkpoint", "checkpoints", "best", "model", "metrics.jsonl"];
+
+/**
+ * Trains what a config says, in its folder: run.json, metrics.jsonl, checkpoint/, best/ and, in the end, model/. A run
+ * that is there goes on, to the same numbers as one that was never stopped.
+ * @throws OptionError when the folder has a run of another config; as `train`
+ */
+export async function* runMethod(resolved: ResolvedConfig, options: MethodRunOptions): AsyncGenerator<MethodEvent, void, void> {
+  const { method, config, folder } = resolved;
+  await withWriteErrors(folder, () => makeFolder(folder));
+  const lock = await FolderLock.acquire(folder, {
+    expected: "a run that no other process trains",
+    doing: "trains in it",
+    otherwise: "choose another output",
+  });
+  try {
+    if (!options.restart) await requireSameRun(folder, config);
+    const { signal, onWarning, onProgress } = options;
+    const prepared = await method.prepare(config, { folder, signal, onWarning, onProgress });
+    try {
+      if (options.restart) await removeParts(folder);
+      await writeJson(join(folder, RUN_FILE), { kind: "method", config });
+      yield* trainPrepared(resolved, prepared, options);
+    } finally {
+      await prepared.close();
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Fields that may change when a run goes on. */
+const changeable = [
+  ...["training.epochs", "training.steps", "training.maxSeconds", "training.prefetch", "training.detectAnomaly"],
+  ...["evaluation", "checkpoints", "samples", "card", "tracking", "output"],
+];
+
+/** @throws OptionError naming what differs from the config that the run in a folder was begun with */
+async function requireSameRun(folder: string, config: SharedConfig): Promise<void> {
+  const path = join(folder, RUN_FILE);
+  if (!(await exists(path))) {
+    const names = (await readdir(folder)).filter((name) => PARTS.includes(name));
+    if (names.length === 0) return;
+    throw new OptionError({
+      where: folder,
+      expected: "an empty folder, or one of a run",
+      received: `${names.join(", ")} without ${RUN_FILE}`,
+      fix: "choose another output",
+    });
+  }
+  const stored = (await readJson(path)).config;
+  const field = firstDifference(stored, JSON.parse(JSON.stringify(config)), "");
+  if (field === undefined) return;
+  throw new OptionError({
+    where: folder,
+    expected: "the config that the run was begun with",
+    received: `another ${field}`,
+    fix: "choose another output, or begin anew with --restart",
+  });
+}
+
+function firstDifference(a: unknown, b: unknown, path: string): string | undefined {
+  if (changeable.includes(path)) return undefined;
+  if (isObject(a) && isObject(b)) {
+    const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+    for (const name of names) {
+      const inside = firstDifference(a[name], b[name], path === "" ? name : `${path}.${name}`);
+      if (inside !== undefined) return inside;
+    }
+    return undefined;
+  }
+  return JSON.stringify(a) === JSON.stringify(b) ? undefined : path || "config";
+}
+
+async function removeParts(folder: string): Promise<void> {
+  await withWriteErrors(folder, async () => {
+    for (const name of await readdir(folder))
+      if (PARTS.includes(name.replace(/\.(tmp|old)$/, ""))) await rm(join(folder, name), { recursive: true, force: true });
+  });
+}
+
+async function* trainPrepared(
+  { config, folder }: ResolvedConfig,
+  prepared: AnyPreparedMethod,
+  options: MethodRunOptions,
+): AsyncGenerator<MethodEvent, void, void> {
+  const assembled = assemble(config, prepared);
+  const { model, objective } = prepared;
+  const sizes = [...objective.trained.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  yield {
+    type: "ready",
+    parameters: model.parameterCount(),
+    trainedParameters: sizes.reduce((a, b) => a + b, 0),
+    steps: assembled.pace.steps,
+    facts: prepared.facts,
+  };
+  let isComplete = false;
+  for await (const event of train(trainOptions(config, folder, prepared, assembled, options))) {
+    if (event.type === "finished") isComplete = event.reason !== "aborted";
+    yield event;
+    if (event.type === "step" || event.type === "evaluation") yield* samplesAt(event, config, prepared, assembled);
+  }
+  if (!isComplete) return;
+  const { optimizer } = assembled;
+  const save = () => saveResult(folder, prepared);
+  yield { type: "saved", path: await (isWeightAverage(optimizer) ? optimizer.withAverages(save) : save()) };
+}
+
+function trainOptions(
+  config: SharedConfig,
+  folder: string,
+  { objective, fingerprint }: AnyPreparedMethod,
+  { pace, optimizer, schedule, trainData, validationData }: Assembled,
+  { signal, cancelSignal, callbacks }: MethodRunOptions,
+): Parameters<typeof train>[0] {
+  const { training, evaluation, checkpoints } = config;
+  const { precision, clipNorm, clipValue, seed, accumulation, checkpointActivations } = training;
+  const { maxSeconds, prefetch, detectAnomaly, spikes } = training;
+  const { patience, minDelta, batches: evaluationBatches } = evaluation;
+  const measured = validationData && {
+    validationData,
+    monitor: monitorOf(config),
+    keepBest: checkpoints.keepBest,
+    restoreBest: checkpoints.keepBest,
+    ...(patience !== undefined && { earlyStopping: { patience, minDelta } }),
+  };
+  return {
+    ...{ objective, optimizer, schedule, trainData, folder, fingerprint, signal, cancelSignal, callbacks },
+    ...{ precision, clipNorm, clipValue, seed, accumulation, checkpointActivations, maxSeconds, prefetch, detectAnomaly },
+    ...{ spikes, ...pace, evaluationBatches, ...measured },
+    frozenUntil: frozenUntil(config, objective.trained),
+    keepCheckpoints: checkpoints.keep,
+    maxCheckpointBytes: checkpoints.maxBytes,
+  };
+}
+
+async function* samplesAt(
+  event: Extract<TrainEvent, { type: "step" | "evaluation" }>,
+  { samples, training }: SharedConfig,
+  { sample }: AnyPreparedMethod,
+  { pace }: Assembled,
+): AsyncGenerator<MethodEvent, void, void> {
+  if (!samples || !sample) return;
+  const { interval = pace.evaluationInterval, prompts, maxNewTokens, temperature } = samples;
+  const { step } = event;
+  if (event.type !== "step" || (step % interval !== 0 && step !== pace.steps)) return;
+  for (const [i, prompt] of prompts.entries()) {
+    const text = await sample(prompt, { maxNewTokens, temperature, seed: training.seed + i });
+    yield { type: "sample", step, prompt, text };
+  }
+}
+
+/** Writes the result to model/, in place of an earlier one at once. */
+async function saveResult(folder: string, { objective }: AnyPreparedMethod): Promise<string> {
+  const path = join(folder, "model");
+  await writeFolderAtomic(path, (temporary) => objective.save(temporary));
+  return path;
+}
+
