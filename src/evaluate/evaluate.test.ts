@@ -6,20 +6,12 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Generator } from "../generate/index.ts";
 import { type CausalLM, fromPretrained } from "../models/index.ts";
+import { expectAnswers, expectNumbers, lmEvalResults } from "../testing/lm-eval-results.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { defineTask, EvalModel, evaluate, formatResults, readTask, type TaskResult } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
-type Answers = ([number, boolean] | string | number)[];
-interface Expected {
-  numbers: Record<string, number | "N/A">;
-  samples: { docId: number; filter: string; arguments: string[][]; answers: Answers; filtered: Answers }[];
-}
-const { resamples, results, table } = JSON.parse(await readFile(join(golden, "evaluate", "expected.json"), "utf8")) as {
-  resamples: number;
-  results: Record<string, Expected>;
-  table: string;
-};
+const { resamples, results, table } = await lmEvalResults("expected");
 const names = Object.keys(results);
 const openTask = (name: string) => readTask(join(golden, "evaluate", `${name}.yaml`));
 
@@ -38,44 +30,9 @@ afterAll(() => {
 });
 
 describe.each(names)("%s", (name) => {
-  const { numbers, samples } = results[name];
   const outcome = () => outcomes.find(({ task }) => task.name === name) as TaskResult;
-
-  test("the prompts and answers of each row", () => {
-    expect(outcome().samples).toHaveLength(samples.length);
-    for (const [i, sample] of outcome().samples.entries()) {
-      const expected = samples.find(({ docId, filter }) => docId === sample.docId && filter === sample.filter);
-      const parts = sample.requests.map((request) => Object.values(request).slice(1));
-      expect(parts, `row ${i}`).toEqual(expected?.arguments);
-      for (const [j, answer] of sample.answers.entries()) {
-        const reference = expected?.answers[j];
-        if (typeof answer === "string") expect(answer, `row ${i}`).toBe(reference);
-        else {
-          const [logprob, isGreedy] = typeof reference === "number" ? [reference] : (reference as [number, boolean]);
-          expect(Math.abs(answer.logprob - logprob), `row ${i}`).toBeLessThan(1e-3);
-          if (isGreedy !== undefined) expect(answer.isGreedy, `row ${i}`).toBe(isGreedy);
-        }
-      }
-      if (sample.filtered !== undefined) expect([sample.filtered], `row ${i}`).toEqual(expected?.filtered);
-    }
-  });
-
-  test("the numbers and their standard errors", () => {
-    const { metrics, rows } = outcome();
-    const ours = Object.fromEntries(
-      metrics.flatMap(({ metric, filter, value, standardError = "N/A" }) => [
-        [`${metric},${filter}`, value],
-        [`${metric}_stderr,${filter}`, standardError],
-      ]),
-    );
-    const { sample_len: count, ...expected } = numbers;
-    expect(rows.effective).toBe(count);
-    expect(Object.keys(ours).sort()).toEqual(Object.keys(expected).sort());
-    for (const [key, value] of Object.entries(expected)) {
-      if (typeof value === "string") expect(ours[key], key).toBe(value);
-      else expect(Math.abs((ours[key] as number) - value), key).toBeLessThanOrEqual(1e-5 * Math.abs(value) + 1e-9);
-    }
-  });
+  test("the prompts and answers of each row", () => expectAnswers(outcome(), results[name]));
+  test("the numbers and their standard errors", () => expectNumbers(outcome(), results[name]));
 });
 
 /** The cells of each row of a table, with the task's name in all its rows; numbers as numbers. */

@@ -1,5 +1,5 @@
 import { OptionError } from "../base/index.ts";
-import { strip } from "../metrics/index.ts";
+import { stripSpace } from "../metrics/index.ts";
 import { pythonRegex } from "./python-text.ts";
 import type { FilterStep } from "./task.ts";
 
@@ -12,7 +12,7 @@ function applied(text: string, step: FilterStep): string {
     case "take_first": // there is one answer
       return text;
     case "remove_whitespace":
-      return strip(text);
+      return stripSpace(text);
     case "lowercase":
       return text.toLowerCase();
     case "uppercase":
@@ -32,9 +32,9 @@ function matched(text: string, step: FilterStep): string {
   const match = [...text.matchAll(regexOf(regexPattern))].at(groupSelect);
   if (match === undefined) return fallback;
   const [whole, ...groups] = match;
-  if (groups.length <= 1) return strip(groups.length === 0 ? whole : (groups[0] ?? ""));
+  if (groups.length <= 1) return stripSpace(groups.length === 0 ? whole : (groups[0] ?? ""));
   const group = groups.find((part) => part !== undefined && part !== "");
-  return group === undefined ? fallback : strip(group);
+  return group === undefined ? fallback : stripSpace(group);
 }
 
 function regexOf(pattern: string): RegExp {

@@ -1,6 +1,6 @@
 import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { Generator } from "../generate/index.ts";
-import { stripEnd } from "../metrics/index.ts";
+import { stripEndSpace } from "../metrics/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { TaskGeneration } from "./task.ts";
 
@@ -128,7 +128,7 @@ export class EvalModel {
 
   /** White space at the end of a context belongs to the continuation, as tokenizers have it in front of words. */
   private async encodePair(context: string, continuation: string): Promise<[number[], number[]]> {
-    const before = stripEnd(context);
+    const before = stripEndSpace(context);
     const whole = await this.encode(context + continuation);
     const head = await this.encode(before);
     return [whole.slice(0, head.length), whole.slice(head.length)];

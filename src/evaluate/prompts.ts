@@ -1,5 +1,5 @@
 import { DataError } from "../base/index.ts";
-import { PythonRandom, strip } from "../metrics/index.ts";
+import { PythonRandom, stripSpace } from "../metrics/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { leavesOutAsked, type TaskDocuments } from "./documents.ts";
 import { parsePythonLiteral } from "./python-literal.ts";
@@ -198,8 +198,8 @@ export class TaskPrompts {
 /** The place of a target that is no choice: no prediction is it. */
 export const NO_CHOICE = -100;
 
-const endsInSpace = (text: string) => strip(text.slice(-1)) === "";
-const startsWithSpace = (text: string) => strip(text.slice(0, 1)) === "";
+const endsInSpace = (text: string) => stripSpace(text.slice(-1)) === "";
+const startsWithSpace = (text: string) => stripSpace(text.slice(0, 1)) === "";
 /** Whether a rule is rendered, and no field's name. */
 const isTemplate = (rule: DocRule, doc: Doc) => typeof rule === "string" && !Object.hasOwn(doc, rule);
 

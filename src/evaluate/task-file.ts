@@ -52,9 +52,10 @@ const generationFields = ["until", "max_gen_toks", "do_sample", "temperature", "
 /**
  * A task of a YAML or JSON file in a part of lm-evaluation-harness' format: data of JSON lines, rules as fields' names,
  * lists or Jinja templates. Paths are seen from the file.
+ * @param others go before what the file says
  * @throws DataError for a file that cannot be read; OptionError for fields that are not followed, naming the nearest
  */
-export async function readTask(path: string): Promise<EvalTask> {
+export async function readTask(path: string, others: Partial<TaskOptions> = {}): Promise<EvalTask> {
   const fields = await readFields(path);
   checkOptions(path, fields, [...Object.keys(sameFields), ...otherFields], "it is not followed: remove it");
   const { metadata, repeats = 1 } = fields;
@@ -70,6 +71,7 @@ export async function readTask(path: string): Promise<EvalTask> {
     ...listOf(path, fields, "metric_list", (metrics) => ({ metrics: metrics.map((one) => metricOf(path, one)) })),
     ...listOf(path, fields, "filter_list", (filters) => ({ filters: filters.map((one) => filterOf(path, one)) })),
     ...(fields.generation_kwargs !== undefined && { generation: generationOf(path, fields.generation_kwargs) }),
+    ...others,
   };
   return defineTask(task as unknown as TaskOptions);
 }

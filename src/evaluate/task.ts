@@ -143,7 +143,7 @@ const optionNames: { readonly [K in keyof Required<TaskOptions>]: true } = {
 };
 
 /** Metrics of each output type, those that are usual first. */
-export const metricsOfOutput: Readonly<Record<OutputType, readonly string[]>> = {
+const metricsOfOutput: Readonly<Record<OutputType, readonly string[]>> = {
   multiple_choice: ["acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "f1", "mcc", "brier_score"],
   loglikelihood: ["perplexity", "acc"],
   loglikelihood_rolling: ["word_perplexity", "byte_perplexity", "bits_per_byte"],

@@ -2,7 +2,12 @@ import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/
 import { type Label, type Labels, type NumberRows, requirePairs, requireRows, type WarningOption } from "./checks.ts";
 import { classesOf, confusionMatrix, indicesOf } from "./classes.ts";
 
-/** The share of rows that were predicted rightly. @throws DataError where lengths differ or there are no rows */
+/**
+ * The share of rows that were predicted rightly. @throws DataError where lengths differ or there are no rows
+ *
+ * @example
+ * accuracy(["cat", "dog", "cat"], ["cat", "cat", "cat"]) * 3; // 2
+ */
 export function accuracy(predictions: Labels, labels: Labels): number {
   const count = requirePairs("accuracy", predictions, labels);
   let hits = 0;

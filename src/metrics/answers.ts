@@ -90,6 +90,10 @@ export function exactMatch(
 /**
  * The mean F1 of the words that an answer has in common with the reference that is nearest to it. @throws DataError
  * where lengths differ or there are no rows
+ *
+ * @example
+ * tokenF1(["the white whale"], [["White Whale!", "Moby Dick"]]); // 1
+ * tokenF1(["北京大学"], ["北京大学校"], { language: "zh" }) * 9; // 8
  */
 export function tokenF1(predictions: ArrayLike<string>, references: References, options: AnswerOptions = {}): number {
   return meanOfBest("tokenF1", predictions, references, options, (language, prediction, reference) =>

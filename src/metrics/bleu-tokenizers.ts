@@ -1,4 +1,4 @@
-import { splitWords, strip } from "./python-text.ts";
+import { splitWords, stripSpace } from "./python-text.ts";
 
 /** How a text becomes words before BLEU counts them. */
 export type BleuTokenizer = "13a" | "zh" | "char" | "none";
@@ -36,7 +36,7 @@ const chinese =
 /** sacrebleu's tokenizers by their names. */
 export const bleuTokenizers: Readonly<Record<BleuTokenizer, (text: string) => string>> = {
   "13a": mteval13a,
-  zh: (text) => separated(strip(text).replace(chinese, " $& ")),
+  zh: (text) => separated(stripSpace(text).replace(chinese, " $& ")),
   char: (text) => [...text].join(" "),
   none: (text) => text,
 };

@@ -2,7 +2,7 @@ import { checkOptions, numberRules, requireNumbers } from "../base/index.ts";
 import { type BleuTokenizer, bleuTokenizers } from "./bleu-tokenizers.ts";
 import { requireChoice } from "./checks.ts";
 import { type Counter, countOf, ngramsOf, overlapOf, totalOf } from "./counter.ts";
-import { splitWords, stripEnd } from "./python-text.ts";
+import { splitWords, stripEndSpace } from "./python-text.ts";
 import { type References, referenceLists } from "./references.ts";
 
 /** How BLEU is computed; the defaults are sacrebleu's. */
@@ -58,6 +58,9 @@ function settingsOf(where: string, options: BleuOptions, effectiveOrder: boolean
  * arXiv:1804.08771.
  * @param references one text or several for each prediction
  * @throws DataError where lengths differ or there are no rows
+ *
+ * @example
+ * corpusBleu(["the whale swam on and on"], ["the whale swam on and on"]).brevityPenalty; // 1
  */
 export function corpusBleu(
   predictions: ArrayLike<string>,
@@ -110,7 +113,7 @@ function addCounts(sum: BleuCounts, one: BleuCounts): void {
 function countsOf(prediction: string, references: readonly string[], settings: Settings): BleuCounts {
   const { tokenizer, lowercase, maxOrder } = settings;
   const wordsOf = (text: string) =>
-    splitWords(bleuTokenizers[tokenizer](stripEnd(lowercase ? text.toLowerCase() : text)));
+    splitWords(bleuTokenizers[tokenizer](stripEndSpace(lowercase ? text.toLowerCase() : text)));
   const words = wordsOf(prediction);
   const others = references.map(wordsOf);
   const result = emptyCounts(maxOrder);

@@ -45,8 +45,8 @@ const optionNames = ["resamples", "rows", "seed", "confidence", "method"];
  *
  * @example
  * const lengths = [3, 5, 4, 9];
- * const mean = (rows) => rows.reduce((sum, row) => sum + lengths[row], 0) / rows.length;
- * bootstrap(4, mean, { method: "percentile" }).value; // 5.25
+ * const meanLength = (rows) => rows.reduce((sum, row) => sum + lengths[row], 0) / rows.length;
+ * bootstrap(4, meanLength, { method: "percentile" }).value; // 5.25
  */
 export function bootstrap(count: number, statistic: Statistic, options: BootstrapOptions = {}): BootstrapResult {
   checkOptions("bootstrap", options, optionNames);

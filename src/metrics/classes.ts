@@ -9,7 +9,7 @@ export function classesOf(...lists: readonly Labels[]): Label[] {
 }
 
 /** The order of classes. */
-export function compareLabels(a: Label, b: Label): number {
+function compareLabels(a: Label, b: Label): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
   return a < b ? -1 : Number(a > b);

@@ -1,6 +1,6 @@
 import { requirePairs } from "./checks.ts";
 import { type AlignmentPart, alignmentOf, countEdits, type EditCounts } from "./edit-distance.ts";
-import { strip } from "./python-text.ts";
+import { stripSpace } from "./python-text.ts";
 
 /** How many words or characters of the references must be changed. */
 export interface ErrorRate extends EditCounts {
@@ -13,7 +13,7 @@ export interface ErrorRate extends EditCounts {
 }
 
 const wordsOf = (text: string): string[] =>
-  strip(text.replace(/\s\s+/gu, " "))
+  stripSpace(text.replace(/\s\s+/gu, " "))
     .split(" ")
     .filter((word) => word !== "");
 
@@ -21,6 +21,9 @@ const wordsOf = (text: string): string[] =>
  * Word error rate of all texts together: jiwer's `process_words`, whose transformations are to take out spaces that are
  * more than one, and to split at spaces. Case and punctuation count: normalise texts before.
  * @throws DataError where lengths differ or there are no rows
+ *
+ * @example
+ * wordErrorRate(["the whale swam"], ["the white whale swam"]).rate; // 0.25
  */
 export const wordErrorRate = (predictions: ArrayLike<string>, references: ArrayLike<string>): ErrorRate =>
   errorRate("wordErrorRate", predictions, references, wordsOf);
@@ -30,7 +33,7 @@ export const wordErrorRate = (predictions: ArrayLike<string>, references: ArrayL
  * @throws DataError where lengths differ or there are no rows
  */
 export const characterErrorRate = (predictions: ArrayLike<string>, references: ArrayLike<string>): ErrorRate =>
-  errorRate("characterErrorRate", predictions, references, (text) => [...strip(text)]);
+  errorRate("characterErrorRate", predictions, references, (text) => [...stripSpace(text)]);
 
 function errorRate(
   where: string,

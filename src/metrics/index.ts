@@ -65,7 +65,7 @@ export {
   type ProbabilityOptions,
 } from "./probabilities.ts";
 export { PythonRandom } from "./python-random.ts";
-export { asciiPunctuation, splitAtSpace, strip, stripEnd } from "./python-text.ts";
+export { asciiPunctuation, splitAtSpace, stripEndSpace, stripSpace } from "./python-text.ts";
 export { type AreaOptions, averagePrecision, type RocAucOptions, rocAuc } from "./ranking-quality.ts";
 export type { References } from "./references.ts";
 export {

@@ -131,6 +131,12 @@ const computations: { readonly [T in MetricTask]: Compute<T> } = {
 /**
  * The usual metrics of a task, for a training loop: rows come batch by batch. Rows are kept until `reset`.
  * @throws OptionError for another task
+ *
+ * @example
+ * const metric = metricsOf("classification");
+ * metric.add([[0.1, 0.9], [0.8, 0.2]], [1, 1]); // scores of two rows
+ * metric.add([1, 0], [1, 0]); // or classes
+ * metric.result().accuracy; // 0.75
  */
 export function metricsOf<T extends MetricTask>(
   task: T,

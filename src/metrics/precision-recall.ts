@@ -67,7 +67,13 @@ export const precision = (predictions: Labels, labels: Labels, options?: ClassSc
 export const recall = (predictions: Labels, labels: Labels, options?: ClassScoreOptions): number =>
   precisionRecallF1(predictions, labels, options).recall;
 
-/** The harmonic mean of precision and recall. @throws as `precisionRecallF1` */
+/**
+ * The harmonic mean of precision and recall. @throws as `precisionRecallF1`
+ *
+ * @example
+ * f1Score([1, 0, 1, 1], [1, 0, 0, 1]); // 0.8
+ * f1Score(["a", "b"], ["a", "a"], { average: "micro" }); // 0.5
+ */
 export const f1Score = (predictions: Labels, labels: Labels, options?: ClassScoreOptions): number =>
   precisionRecallF1(predictions, labels, options).f1;
 

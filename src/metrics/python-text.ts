@@ -9,9 +9,9 @@ export const splitAtSpace = (text: string): string[] => text.split(spaces);
 /** Python's text.split(). */
 export const splitWords = (text: string): string[] => splitAtSpace(text).filter((word) => word !== "");
 /** Python's text.rstrip(). */
-export const stripEnd = (text: string): string => text.replace(atEnd, "");
+export const stripEndSpace = (text: string): string => text.replace(atEnd, "");
 /** Python's text.strip(). */
-export const strip = (text: string): string => stripEnd(text).replace(atStart, "");
+export const stripSpace = (text: string): string => stripEndSpace(text).replace(atStart, "");
 
 /** Python's string.punctuation. */
 export const asciiPunctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
