@@ -12,6 +12,7 @@ import { convertCommand, targetFormats } from "./convert.ts";
 import { addDeploy } from "./deploy.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
+import { addEval } from "./eval.ts";
 import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -190,6 +191,8 @@ function addMeasuring(program: Command): void {
     .addOption(deviceOption())
     .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
     .action((name, o) => profileCommand(name, o));
+
+  addEval(program, MODEL);
 
   addBenchServe(
     program

@@ -262,8 +262,9 @@ export class Generator {
   /**
    * How probable each token of a text is after those before it, in nats, before any setting, and its rank among all;
    * NaN for the first. Texts that are being written get their tokens in between; calls wait for one another.
-   * @throws ContextLengthError for a text longer than the context; DataError for an empty one or an id outside the
-   *   vocabulary; OptionError for wrong options; the signal's reason
+   * @throws ContextLengthError for a text of more than one token beyond the context (the last is only looked at, not
+   *   read); DataError for an empty one or an id outside the vocabulary; OptionError for wrong options; the signal's
+   *   reason
    */
   async score(ids: readonly number[], options: ScoreOptions = {}): Promise<ScoredToken[]> {
     checkOptions("score", options, ["topLogprobs", "signal"]);
@@ -271,7 +272,7 @@ export class Generator {
     requireNumbers("score", { topLogprobs }, { topLogprobs: numberRules.wholeNumber });
     requirePrompt(ids, this.model.config.vocabSize);
     const { contextLength } = this;
-    if (ids.length > contextLength) throw new ContextLengthError({ promptTokens: ids.length, contextLength });
+    if (ids.length > contextLength + 1) throw new ContextLengthError({ promptTokens: ids.length, contextLength });
     return this.scorer.score(ids, options);
   }
 

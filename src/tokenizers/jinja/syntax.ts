@@ -51,12 +51,16 @@ export const WITH = "__with__";
 /** The end of a tuple of one item, which the parser would take for parentheses. */
 export const TUPLE_END = "__tuple_end__";
 
-/** @throws TemplateError for a text that is no template */
-export function parseTemplate(source: string): Node {
+/**
+ * @param keepsSpace keep the white space around blocks and the last line's end
+ * @throws TemplateError for a text that is no template
+ */
+export function parseTemplate(source: string, keepsSpace = false): Node {
   checkSource(source);
   try {
     const lines = source.replace(/\r\n?/g, "\n"); // as Jinja does, also within strings
-    const tokens = tokenize(withRaw(lines), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
+    const text = withRaw(keepsSpace && lines.endsWith("\n") ? `${lines}\n` : lines); // the lexer takes one away
+    const tokens = tokenize(text, { lstrip_blocks: !keepsSpace, trim_blocks: !keepsSpace }) as unknown as Token[];
     return parse(
       testsAsFilters(markGroups(withBlocks(withCommas(withExponents(tokens))))).map(asToken) as never,
     ) as unknown as Node;

@@ -57,10 +57,16 @@ export interface TemplateOptions {
 /** A template, read once and rendered often. */
 export class Template {
   private readonly program: Node;
+  private readonly isStrict: boolean;
 
-  /** @throws TemplateError for a text that is no template */
-  constructor(source: string) {
-    this.program = parseTemplate(source);
+  /**
+   * @param options as transformers renders chats, or as lm-evaluation-harness renders tasks: with all white space, and
+   *   names that are not there are errors. @default "chat"
+   * @throws TemplateError for a text that is no template
+   */
+  constructor(source: string, { style = "chat" }: { style?: "chat" | "task" } = {}) {
+    this.program = parseTemplate(source, style === "task");
+    this.isStrict = style === "task";
   }
 
   /** @throws TemplateError where the template raises an error, or Python would, and beyond limits of steps and depth */
@@ -77,7 +83,7 @@ export class Template {
     try {
       const scope = new Scope(globals(now, meter));
       for (const [name, value] of Object.entries(variables)) scope.set(name, fromJs(value));
-      const text = new Renderer(meter).block([this.program], scope);
+      const text = new Renderer(meter, this.isStrict).block([this.program], scope);
       return { text, steps: meter.steps };
     } catch (cause) {
       throw asTemplateError(cause);
@@ -95,9 +101,17 @@ function asTemplateError(cause: unknown): unknown {
 
 class Renderer {
   private readonly meter: Meter;
+  private readonly isStrict: boolean;
 
-  constructor(meter: Meter) {
+  constructor(meter: Meter, isStrict: boolean) {
     this.meter = meter;
+    this.isStrict = isStrict;
+  }
+
+  /** @throws TemplateError for what is not there, where a template may not use it */
+  private present(node: Node, scope: Scope): Value {
+    const value = this.value(node, scope);
+    return this.isStrict ? defined(value) : value;
   }
 
   block(nodes: readonly Node[], scope: Scope): string {
@@ -122,7 +136,7 @@ class Renderer {
       case "Comment":
         return "";
       case "If":
-        return this.block(isTrue(this.value(node.test, scope)) ? node.body : node.alternate, scope);
+        return this.block(isTrue(this.present(node.test, scope)) ? node.body : node.alternate, scope);
       case "For":
         return this.loop(node, scope);
       case "Break":
@@ -155,13 +169,13 @@ class Renderer {
       case "FilterStatement":
         return printed(this.meter, this.filter(node.filter, this.block(node.body, new Scope(scope)), scope));
       default:
-        return printed(this.meter, this.value(node, scope));
+        return printed(this.meter, this.present(node, scope));
     }
   }
 
   private loop({ loopvar, iterable, body, defaultBlock }: Node & { type: "For" }, scope: Scope): string {
     const isFiltered = iterable.type === "SelectExpression";
-    const all = itemsOf(this.meter, this.value(isFiltered ? iterable.lhs : iterable, scope));
+    const all = itemsOf(this.meter, this.present(isFiltered ? iterable.lhs : iterable, scope));
     const inner = (item: Value): Scope => {
       const childScope = new Scope(scope);
       this.assign(loopvar, item, childScope);
