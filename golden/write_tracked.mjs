@@ -1,0 +1,30 @@
+// Writes with the built package, into a folder, what check_tensorboard.py and check_wandb.py read: a run, and the same resumed.
+import { csv, jsonl, tensorBoard, trackEvents } from "../dist/track/index.js";
+
+const [folder] = process.argv.slice(2);
+const config = { learningRate: 0.001, tokenizer: "bpe", tied: true };
+
+async function* training(from, until) {
+  if (from > 0) yield { type: "resumed", step: from, validationLoss: null };
+  for (let step = from + 1; step <= until; step++) {
+    const loss = 10 / step + (from === 0 && step > 5 ? 100 : 0); // steps that are taken back
+    yield { type: "step", step, loss, gradientNorm: 1, learningRate: 0.001, metrics: {}, throughput: 50 };
+  }
+  yield { type: "evaluation", step: until, validationLoss: 2, metrics: { accuracy: 0.5 } };
+  yield { type: "finished", step: until, reason: "steps", validationLoss: 2, validationStep: until };
+}
+
+for (const [from, until] of [
+  [0, 8],
+  [5, 10],
+]) {
+  const trackers = [tensorBoard(), csv(), jsonl()];
+  const run = { name: "tracked", folder, config };
+  for await (const event of trackEvents(training(from, until), run, trackers)) {
+    if (event.type !== "evaluation") continue;
+    const [tracker] = trackers;
+    tracker.text(until, "sample", `Call me Ishmael, step ${until}. 鲸`);
+    tracker.histogram(until, "weights", [-1, 0, 0.5, 2]);
+    tracker.image(until, "red", { width: 3, height: 2, rgb: Uint8Array.from({ length: 18 }, (_, i) => (i % 3 === 0 ? 255 : 0)) });
+  }
+}

@@ -1,0 +1,14 @@
+/** Following runs: trackers of what is measured, as TensorBoard's and CSV files. Imports base/, files/, http/. */
+export { type QueueOptions, queuedTracker, type TrackerSink } from "./queued.ts";
+export { tensorBoard } from "./tensorboard/tensorboard.ts";
+export { csv, type FileOptions, jsonl } from "./text-files.ts";
+export { type TrackedEvent, trackEvents } from "./track-events.ts";
+export type {
+  ConfigValue,
+  Picture,
+  RunDescription,
+  RunEnd,
+  RunSummary,
+  TrackedEntry,
+  Tracker,
+} from "./tracker.ts";
