@@ -83,8 +83,8 @@ def main():
     }
     target = Path(__file__).parent / "track" / "tensorboard.json"
     target.parent.mkdir(exist_ok=True)
-    made_by = {"torch": torch.__version__, "tensorboard": tensorboard.__version__}
-    text = json.dumps({"by": made_by, "timeSeconds": TIME, "values": values, "records": cases}, indent=1)
+    versions = f"golden/make_tensorboard.py, torch {torch.__version__.split('+')[0]}, tensorboard {tensorboard.__version__}"
+    text = json.dumps({"madeBy": versions, "timeSeconds": TIME, "values": values, "records": cases}, indent=1)
     target.write_text(text + "\n")
 
 
