@@ -99,7 +99,7 @@ async function follow(error?: Error, stopAfter = 10) {
   const values: Record<string, number>[] = [];
   let summary: unknown;
   sink.write = async (entries) =>
-    void values.push(...entries.flatMap((entry) => (entry.type === "values" ? entry.values : [])));
+    void values.push(...entries.flatMap((entry) => (entry.type === "values" ? [entry.values] : [])));
   sink.close = async (result) => {
     summary = result;
   };

@@ -1,12 +1,14 @@
 /** Numbers in words, for reports and cards. */
 
-/** "0.2514", "1.2e-5", "1234.5": four digits that say something, or "-" for none. */
+/** "0.2514", "1.2e-5", "1234.5": up to five digits, or "-" for none. */
 export function shortNumber(value: number | null | undefined): string {
   if (value === null || value === undefined) return "-";
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e15) return String(value);
-  return size >= 1e6 || (size > 0 && size < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(5)));
+  return size >= 1e6 || (size > 0 && size < 1e-3)
+    ? Number(value.toPrecision(3)).toExponential()
+    : String(Number(value.toPrecision(5)));
 }
 
 const MINUTE = 60;
