@@ -19,6 +19,7 @@ import { serverOutput } from "./json-output.ts";
 import { addKeys } from "./keys.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
+import { addMonitor } from "./monitor.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
@@ -316,6 +317,7 @@ export function createProgram(): Command {
     addFiles,
     addLibrary,
     addRuns,
+    addMonitor,
     addDeploy,
   ];
   for (const add of parts) add(program);

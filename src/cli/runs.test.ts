@@ -33,7 +33,10 @@ test("runs are listed", async () => {
   expect(output).toMatch(/^name +state +method +model +steps +loss +validation +best +time\n/);
   expect(output).toMatch(/^a +finished +pretraining +gpt2 +3\/3 +\d\.\d{4}/m);
   const rows = JSON.parse((await run("runs", "--json")).output);
-  expect(rows).toMatchObject([{ name: "a", steps: 3 }, { name: "b", steps: 4, state: "finished" }]);
+  expect(rows).toMatchObject([
+    { name: "a", steps: 3 },
+    { name: "b", steps: 4, state: "finished" },
+  ]);
 });
 
 test("runs are compared", async () => {

@@ -3,6 +3,40 @@ export type { CardData, CardResult, ModelCard } from "./card/description.ts";
 export { modelCard, writeModelCard } from "./card/model-card.ts";
 export { type EnergyAssumptions, type EnergyEstimate, estimateEnergy } from "./energy.ts";
 export { type Hardware, thisHardware } from "./hardware.ts";
+export { type MonitorConfig, type MonitorSettings, monitorSettings, type WindowLimits } from "./monitor/config.ts";
+export { type DriftResult, measureDrift } from "./monitor/drift.ts";
+export { type LogOptions, logLines } from "./monitor/log-lines.ts";
+export { type Alarm, Monitor, type WindowReport } from "./monitor/monitor.ts";
+export { type MonitorTotals, prometheusText, sendAlarms } from "./monitor/outlets.ts";
+export {
+  type FeatureOptions,
+  makeProfile,
+  type NumericReference,
+  type Profile,
+  readProfile,
+  readRows,
+  saveProfile,
+} from "./monitor/profile.ts";
+export { type LogEntry, logEntryOf, type MonitorRecord, recordOfRow } from "./monitor/record.ts";
+export {
+  type ReplayCase,
+  type ReplayMetric,
+  type ReplayResult,
+  type ReplayTarget,
+  readReplayCases,
+  regressionAlarm,
+  replay,
+} from "./monitor/replay.ts";
+export { type MonitorRun, runMonitor } from "./monitor/run-monitor.ts";
+export {
+  chiSquare,
+  jensenShannon,
+  kolmogorovSmirnov,
+  populationStability,
+  quantile,
+  type TestResult,
+} from "./monitor/statistics.ts";
+export type { WindowMeasures } from "./monitor/window.ts";
 export { type QueueOptions, queuedTracker, type TrackerSink } from "./queued.ts";
 export { comparisonHtml } from "./report/comparison.ts";
 export type { Confusion, ReportExtras, Sample } from "./report/extras.ts";
