@@ -1,5 +1,5 @@
 // Writes with the built package, into a folder, what check_tensorboard.py and check_wandb.py read: a run, and the same resumed.
-import { csv, jsonl, tensorBoard, trackEvents } from "../dist/track/index.js";
+import { csv, jsonl, tensorBoard, trackEvents, wandb } from "../dist/track/index.js";
 
 const [folder] = process.argv.slice(2);
 const config = { learningRate: 0.001, tokenizer: "bpe", tied: true };
@@ -18,13 +18,15 @@ for (const [from, until] of [
   [0, 8],
   [5, 10],
 ]) {
-  const trackers = [tensorBoard(), csv(), jsonl()];
+  const trackers = [tensorBoard(), csv(), jsonl(), wandb({ folder: `${folder}/wandb`, project: "whales" })];
   const run = { name: "tracked", folder, config };
   for await (const event of trackEvents(training(from, until), run, trackers)) {
     if (event.type !== "evaluation") continue;
-    const [tracker] = trackers;
-    tracker.text(until, "sample", `Call me Ishmael, step ${until}. 鲸`);
-    tracker.histogram(until, "weights", [-1, 0, 0.5, 2]);
-    tracker.image(until, "red", { width: 3, height: 2, rgb: Uint8Array.from({ length: 18 }, (_, i) => (i % 3 === 0 ? 255 : 0)) });
+    const rgb = Uint8Array.from({ length: 18 }, (_, i) => (i % 3 === 0 ? 255 : 0));
+    for (const tracker of trackers) {
+      tracker.text(until, "sample", `Call me Ishmael, step ${until}. 鲸`);
+      tracker.histogram(until, "weights", [-1, 0, 0.5, 2]);
+      tracker.image(until, "red", { width: 3, height: 2, rgb });
+    }
   }
 }

@@ -70,7 +70,7 @@ async function featureOptions(path: string | undefined): Promise<FeatureOptions>
   if (path === undefined) return {};
   const { Tokenizer } = await import("../tokenizers/index.ts");
   const tokenizer = await Tokenizer.open(path);
-  return { countTokens: (text) => tokenizer.encode(text).length };
+  return { countTokens: async (text) => (await tokenizer.encode(text)).length };
 }
 
 async function profileCommand(

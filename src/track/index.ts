@@ -3,6 +3,7 @@ export type { CardData, CardResult, ModelCard } from "./card/description.ts";
 export { modelCard, writeModelCard } from "./card/model-card.ts";
 export { type EnergyAssumptions, type EnergyEstimate, estimateEnergy } from "./energy.ts";
 export { type Hardware, thisHardware } from "./hardware.ts";
+export { type MlflowOptions, mlflow } from "./mlflow/mlflow.ts";
 export { type MonitorConfig, type MonitorSettings, monitorSettings, type WindowLimits } from "./monitor/config.ts";
 export { type DriftResult, measureDrift } from "./monitor/drift.ts";
 export { type LogOptions, logLines } from "./monitor/log-lines.ts";
@@ -56,3 +57,4 @@ export type {
   TrackedEntry,
   Tracker,
 } from "./tracker.ts";
+export { type WandbOptions, wandb } from "./wandb/wandb.ts";

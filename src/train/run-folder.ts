@@ -8,7 +8,7 @@ import { changedOptions, type RunConfig, readRunConfig } from "./run-config.ts";
 /** Folders of a run, and all that may lie in them. Nothing else is ever removed. */
 const FOLDERS = ["data", "checkpoint", "model", "tensorboard"];
 const folderNames = new RegExp(`^(${FOLDERS.join("|")})(\\.tmp|\\.old)?$`);
-const topNames = "run\\.json|metrics\\.jsonl|report\\.(html|json)|tracked\\.(csv|jsonl)|mlflow\\.json";
+const topNames = "run\\.json|metrics\\.jsonl|report\\.(html|json)|tracked\\.(csv|jsonl)|(mlflow|wandb)\\.json";
 const topFiles = new RegExp(`^(${topNames})(\\.tmp-\\d+)?$`);
 const temporaryFile = new RegExp(`^(${topNames})\\.tmp-\\d+$`);
 const partFiles =
