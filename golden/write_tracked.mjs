@@ -1,7 +1,8 @@
-// Writes with the built package, into a folder, what check_tensorboard.py and check_wandb.py read: a run, and the same resumed.
-import { csv, jsonl, tensorBoard, trackEvents, wandb } from "../dist/track/index.js";
+// Writes with the built package, into a folder and to an MLflow server where there is an address, what check_tensorboard.py,
+// check_wandb.py and check_mlflow.py read: a run, and the same resumed.
+import { csv, jsonl, mlflow, tensorBoard, trackEvents, wandb } from "../dist/track/index.js";
 
-const [folder] = process.argv.slice(2);
+const [folder, url] = process.argv.slice(2);
 const config = { learningRate: 0.001, tokenizer: "bpe", tied: true };
 
 async function* training(from, until) {
@@ -19,6 +20,7 @@ for (const [from, until] of [
   [5, 10],
 ]) {
   const trackers = [tensorBoard(), csv(), jsonl(), wandb({ folder: `${folder}/wandb`, project: "whales" })];
+  if (url) trackers.push(mlflow({ url, experiment: "whales", artifacts: [`${folder}/tracked.jsonl`] }));
   const run = { name: "tracked", folder, config };
   for await (const event of trackEvents(training(from, until), run, trackers)) {
     if (event.type !== "evaluation") continue;

@@ -4,12 +4,13 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import * as root from "./index.ts";
 import * as onnx from "./onnx/index.ts";
+import * as track from "./track/index.ts";
 
 /*
  * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that
  * need files or a model of the user's are only checked for the names they use.
  */
-const kindling = { ...onnx, ...root, z };
+const kindling = { ...onnx, ...track, ...root, z };
 const sources = fileURLToPath(new URL(".", import.meta.url));
 const files = (await readdir(sources, { recursive: true })).filter(
   (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),

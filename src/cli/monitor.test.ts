@@ -20,11 +20,20 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   const rows = Array.from({ length: 500 }, (_, i) => JSON.stringify({ prompt: question(i), completion: "because" }));
   await log("train.jsonl", rows);
-  await log("fine.log", Array.from({ length: 200 }, (_, i) => line(question(i))));
-  await log("long.log", Array.from({ length: 200 }, (_, i) => line(question(i).repeat(3))));
+  await log(
+    "fine.log",
+    Array.from({ length: 200 }, (_, i) => line(question(i))),
+  );
+  await log(
+    "long.log",
+    Array.from({ length: 200 }, (_, i) => line(question(i).repeat(3))),
+  );
   await writeFile(join(folder, "monitor.yaml"), "window: 100\nlimits:\n  latencyMsP95: 50\n");
   const { code, output } = await run("profile", "train.jsonl");
-  expect([code, output]).toEqual([0, expect.stringContaining("500 rows, inputCharacters, outputCharacters, unknownWords")]);
+  expect([code, output]).toEqual([
+    0,
+    expect.stringContaining("500 rows, inputCharacters, outputCharacters, unknownWords"),
+  ]);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -40,7 +49,10 @@ test("a log like the training set has no alarm, another has", async () => {
 test("limits of a config, as JSON", async () => {
   const { code, output, errors } = await run("watch", "fine.log", "--config", "monitor.yaml", "--json");
   expect(code).toBe(2);
-  const reports = output.trim().split("\n").map((text) => JSON.parse(text));
+  const reports = output
+    .trim()
+    .split("\n")
+    .map((text) => JSON.parse(text));
   expect(reports).toHaveLength(2);
   expect(reports[1]).toMatchObject({ window: 2, alarms: [{ kind: "limit", what: "latencyMsP95", value: 100 }] });
   expect(errors).toContain("ALARM latencyMsP95 is 100, over 50");

@@ -106,6 +106,8 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
         storedText: o.storedText,
         device: o.device,
         track: o.track,
+        mlflowUrl: o.mlflowUrl,
+        project: o.project,
       });
       const { folder, isComplete } = await trainCommand(options, "run the same command again");
       if (!isComplete) return;

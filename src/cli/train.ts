@@ -171,6 +171,8 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     storedText,
     device: type,
     track,
+    mlflowUrl,
+    project,
     ...changes
   } = options;
   const folder = runFolder(runs, name);
@@ -185,7 +187,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     const onPreparing = (stage: string, fraction: number) =>
       report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
     const events = runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText });
-    const trackers = await trackersOf({ track }, picked === "cpu" ? undefined : picked);
+    const trackers = await trackersOf({ track, mlflowUrl, project }, picked === "cpu" ? undefined : picked);
     const { trackEvents } = await import("../track/index.ts");
     for await (const event of trackEvents(events, { name, folder, config: { ...config } }, trackers))
       report.show(event);

@@ -43,6 +43,10 @@ const SECONDS_PER_HOUR = 3600;
  * of two or so. After Lacoste et al. 2019, arXiv:1910.09700.
  * @param work cores: logical cores that computed
  * @throws OptionError for wrong numbers
+ *
+ * @example
+ * const { kwh } = estimateEnergy({ seconds: 3600, cores: 2 }, { wattsPerCore: 5 });
+ * kwh; // 0.01
  */
 export function estimateEnergy(
   { seconds, cores }: { seconds: number; cores: number },

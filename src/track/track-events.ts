@@ -20,7 +20,7 @@ type EventOf<K extends TrackedEvent["type"]> = Extract<TrackedEvent, { type: K }
 /**
  * Passes the events of a training through, and has trackers write them: numbers of steps as "train/loss" and so on,
  * those of evaluations as "validation/loss", the memory of this process as "system/residentBytes". The trackers are
- * finished when the events end, by whatever end.
+ * finished when the events end, by whatever end, one after another: a later one finds what an earlier has written.
  * @param events of `train` or `runTraining`
  * @throws what the training throws, and nothing else
  */
@@ -98,7 +98,7 @@ class Follower {
   async finish(end: RunEnd): Promise<void> {
     if (!this.hasStarted) return;
     const { step, values } = this;
-    await Promise.all(this.trackers.map((tracker) => tracker.finish({ end, step, values })));
+    for (const tracker of this.trackers) await tracker.finish({ end, step, values });
   }
 }
 

@@ -21,6 +21,9 @@ const sharesOf = (counts: readonly number[]): number[] => {
  * nothing has changed much, above 0.2 to 0.25 it has.
  * @param expected counts of the reference by bin
  * @param actual counts of the window by bin
+ *
+ * @example
+ * populationStability([50, 50], [75, 25]).toFixed(4); // "0.2747"
  */
 export function populationStability(expected: readonly number[], actual: readonly number[]): number {
   const p = sharesOf(expected);
@@ -34,6 +37,9 @@ export function populationStability(expected: readonly number[], actual: readonl
 /**
  * The Jensen-Shannon distance with logarithms of base 2, from 0 to 1: the square root of the divergence, as
  * scipy.spatial.distance.jensenshannon.
+ *
+ * @example
+ * jensenShannon([50, 50], [100, 0]).toFixed(4); // "0.5579"
  */
 export function jensenShannon(expected: readonly number[], actual: readonly number[]): number {
   const [p, q] = [sharesOf(expected), sharesOf(actual)];
