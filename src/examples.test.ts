@@ -5,12 +5,13 @@ import { z } from "zod";
 import * as root from "./index.ts";
 import * as metrics from "./metrics/index.ts";
 import * as onnx from "./onnx/index.ts";
+import * as track from "./track/index.ts";
 
 /*
  * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that
  * need files or a model of the user's are only checked for the names they use.
  */
-const kindling = { ...metrics, ...onnx, ...root, z };
+const kindling = { ...metrics, ...onnx, ...root, z, ...track };
 const sources = fileURLToPath(new URL(".", import.meta.url));
 const files = (await readdir(sources, { recursive: true })).filter(
   (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),

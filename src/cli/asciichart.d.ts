@@ -1,6 +1,12 @@
 declare module "asciichart" {
   export function plot(
-    series: readonly number[],
-    options?: { height?: number; format?: (x: number) => string },
+    series: readonly number[] | readonly (readonly number[])[],
+    options?: {
+      height?: number;
+      min?: number;
+      max?: number;
+      colors?: readonly string[];
+      format?: (x: number) => string;
+    },
   ): string;
 }

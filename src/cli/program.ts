@@ -20,10 +20,12 @@ import { serverOutput } from "./json-output.ts";
 import { addKeys } from "./keys.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
+import { addMonitor } from "./monitor.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
+import { addRuns } from "./runs.ts";
 import {
   deviceOption,
   dropUndefined,
@@ -36,6 +38,7 @@ import {
 import { batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
 import { commandModels } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
+import { withTrackers } from "./trackers.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
@@ -46,8 +49,7 @@ const d = defaultRunConfig;
 
 /** Training on a text of one's own. */
 function addTraining(program: Command): void {
-  program
-    .command("train")
+  withTrackers(program.command("train"))
     .description("Train a GPT on your own text, from nothing.")
     .option(
       "--text <path>",
@@ -89,6 +91,7 @@ Examples:
   kindling train --text my.txt
   kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
   kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes
+  kindling train --text my.txt --track tensorboard csv
 
 Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 failed.`,
     )
@@ -103,6 +106,9 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
         restart: o.restart,
         storedText: o.storedText,
         device: o.device,
+        track: o.track,
+        mlflowUrl: o.mlflowUrl,
+        project: o.project,
       });
       const { folder, isComplete } = await trainCommand(options, "run the same command again");
       if (!isComplete) return;
@@ -315,6 +321,8 @@ export function createProgram(): Command {
     addCompare,
     addFiles,
     addLibrary,
+    addRuns,
+    addMonitor,
     addDeploy,
   ];
   for (const add of parts) add(program);

@@ -100,6 +100,58 @@ export function drawCurve(
   return `${plot(values, { height, format: (x) => x.toFixed(3).padStart(8) })}\n${axis}`;
 }
 
+/** A curve of several, by its name. */
+export interface NamedCurve {
+  name: string;
+  points: readonly CurvePoint[];
+}
+
+/** Of terminals, for curves in one chart. */
+const curveColours = ["\u001b[34m", "\u001b[33m", "\u001b[32m", "\u001b[35m", "\u001b[36m", "\u001b[31m"];
+const NO_COLOUR = "\u001b[0m";
+
+/**
+ * Several curves over the same steps: in one chart by colours where there are any, otherwise one below another, all on
+ * the same scale.
+ */
+export function drawCurves(
+  curves: readonly NamedCurve[],
+  { columns = 80, height = 12, hasColours = false }: { columns?: number; height?: number; hasColours?: boolean } = {},
+): string {
+  const drawn = curves.filter(({ points }) => points.length > 1);
+  if (drawn.length === 0) return "";
+  const lastStep = Math.max(...drawn.map(({ points }) => points[points.length - 1].step));
+  const width = Math.max(NARROWEST_CURVE, Math.min(WIDEST_CURVE, columns - LABEL_COLUMNS - 1));
+  const series = drawn.map(({ points }) => onColumns(points, lastStep, width));
+  const [min, max] = [Math.min(...series.flat()), Math.max(...series.flat())];
+  const format = (x: number) => x.toFixed(3).padStart(8);
+  const end = `step ${lastStep}`;
+  const axis = `${" ".repeat(LABEL_COLUMNS)}0${" ".repeat(Math.max(1, width - end.length - 1))}${end}`;
+  if (!hasColours)
+    return drawn
+      .map(({ name }, i) => `${name}\n${plot(series[i], { height, min, max, format })}\n${axis}`)
+      .join("\n\n");
+  const colors = drawn.map((_, i) => curveColours[i % curveColours.length]);
+  const names = drawn.map(({ name }, i) => `${colors[i]}${name}${NO_COLOUR}`).join("  ");
+  return `${plot(series, { height, min, max, colors, format })}\n${axis}\n${" ".repeat(LABEL_COLUMNS)}${names}`;
+}
+
+/** Means of the points by columns from step 0 to the last of all; a column without one has the value before it. */
+function onColumns(points: readonly CurvePoint[], lastStep: number, width: number): number[] {
+  const columnOf = (step: number) => Math.min(width - 1, Math.floor((step * width) / Math.max(1, lastStep)));
+  const sums = Array.from({ length: columnOf(points[points.length - 1].step) + 1 }, () => ({ sum: 0, count: 0 }));
+  for (const { step, loss } of points) {
+    const column = sums[columnOf(step)];
+    column.sum += loss;
+    column.count++;
+  }
+  let last = points[0].loss;
+  return sums.map(({ sum, count }) => {
+    if (count > 0) last = sum / count;
+    return last;
+  });
+}
+
 /** Rows whose columns stand below one another; those of numbers by their right. */
 export function tableOf(rows: readonly string[][], numberColumns: readonly number[] = []): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));

@@ -22,10 +22,11 @@ import {
 } from "../train/index.ts";
 import { useDevice } from "./device.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
-import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
+import { type CurvePoint, drawCurve, formatBytes, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
+import { type TrackFlags, trackersOf } from "./trackers.ts";
 import { undertrained } from "./undertrained.ts";
 
-export interface TrainCommandOptions extends Partial<RunConfig> {
+export interface TrainCommandOptions extends Partial<RunConfig>, TrackFlags {
   /** Name of the run. @default that of the text */
   name?: string;
   runs: string;
@@ -114,7 +115,8 @@ class TrainReport {
     return `${reasons[reason]}${loss}${validation}`;
   }
 
-  private showStep({ step, loss, throughput, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
+  private showStep(event: Extract<RunEvent, { type: "step" }>): void {
+    const { step, loss, learningRate, throughput, elapsedSeconds } = event;
     const { steps, maxSeconds, batchSize, contextLength } = this.config;
     this.curve.push({ step, loss });
     this.loss = loss;
@@ -122,7 +124,9 @@ class TrainReport {
     const left = maxSeconds > 0 ? Math.min(byPace, maxSeconds - elapsedSeconds) : byPace;
     const losses = `loss ${loss.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
     const [begin, end] = [`step ${step}/${steps}  ${losses}`, `${formatSeconds(left)} left`];
-    this.line.show(`${begin}  ${formatCount(throughput)} tokens/s  ${end}`, `${begin}  ${end}`);
+    const memory = formatBytes(process.memoryUsage.rss());
+    const rate = `lr ${learningRate.toExponential(1)}`;
+    this.line.show(`${begin}  ${rate}  ${formatCount(throughput)} tokens/s  ${memory}  ${end}`, `${begin}  ${end}`);
   }
 
   /** After an interruption: what was saved, and how to go on. */
@@ -168,6 +172,9 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     restart = false,
     storedText,
     device: type,
+    track,
+    mlflowUrl,
+    project,
     ...changes
   } = options;
   const folder = runFolder(runs, name);
@@ -181,7 +188,10 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
   try {
     const onPreparing = (stage: string, fraction: number) =>
       report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText }))
+    const events = runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText });
+    const trackers = await trackersOf({ track, mlflowUrl, project }, picked === "cpu" ? undefined : picked);
+    const { trackEvents } = await import("../track/index.ts");
+    for await (const event of trackEvents(events, { name, folder, config: { ...config } }, trackers))
       report.show(event);
   } catch (error) {
     report.line.end();

@@ -38,6 +38,9 @@ const training: LockUse = {
 /** An entry's name says all, so that there is no content that a kill could leave half written. */
 const nameOf = ({ pid, start, host }: Holder) => `${pid}-${start}@${host}`;
 
+const thisHost = () => hostname().replace(/[^\w.-]/g, "");
+const wordsOf = ({ pid, host }: Holder, here: string) => `process ${pid}${host === here ? "" : ` on ${host}`}`;
+
 function holderOf(name: string): Holder | undefined {
   const [, pid, start, host] = /^(\d+)-([^@]+)@(.*)$/.exec(name) ?? [];
   return pid ? { pid: Number(pid), start, host } : undefined;
@@ -67,7 +70,7 @@ export class FolderLock {
    */
   static async acquire(folder: string, use: LockUse = training): Promise<FolderLock> {
     const path = `${await realpath(folder).catch(() => folder)}.lock`;
-    const self: Holder = { pid: process.pid, start: startOfThisProcess(), host: hostname().replace(/[^\w.-]/g, "") };
+    const self: Holder = { pid: process.pid, start: startOfThisProcess(), host: thisHost() };
     const entry = join(path, nameOf(self));
     let living: string | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -80,6 +83,18 @@ export class FolderLock {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * (1 + Math.random())));
     }
     throw heldBy(living as string, { folder, path, use });
+  }
+
+  /** Who holds it now, in words such as "process 12", or undefined. Looks, and changes nothing. */
+  static async holder(folder: string): Promise<string | undefined> {
+    const path = `${await realpath(folder).catch(() => folder)}.lock`;
+    const host = thisHost();
+    for (const name of await readdir(path).catch(() => [])) {
+      const holder = holderOf(name);
+      if (holder && (await isAlive(holder, host, { other: join(path, name), now: async () => Date.now() })))
+        return wordsOf(holder, host);
+    }
+    return undefined;
   }
 
   /** Lets others in: takes away the entry of this process. */
@@ -118,8 +133,9 @@ async function livingHolder(path: string, self: Holder, entry: string): Promise<
     const holder = holderOf(name);
     if (!holder || name === nameOf(self)) continue;
     const other = join(path, name);
-    if (await isAlive(holder, self, { other, entry }))
-      return `process ${holder.pid}${holder.host === self.host ? "" : ` on ${holder.host}`}`;
+    // both by the clock of the disk
+    const now = async () => (await stat(entry)).mtimeMs;
+    if (await isAlive(holder, self.host, { other, now })) return wordsOf(holder, self.host);
     await rm(other, { force: true });
   }
   return undefined;
@@ -127,15 +143,14 @@ async function livingHolder(path: string, self: Holder, entry: string): Promise<
 
 async function isAlive(
   holder: Holder,
-  self: Holder,
-  { other, entry }: { other: string; entry: string },
+  host: string,
+  { other, now }: { other: string; now: () => Promise<number> },
 ): Promise<boolean> {
-  const start = holder.host === self.host ? await processStart(holder.pid) : undefined;
+  const start = holder.host === host ? await processStart(holder.pid) : undefined;
   if (start === "gone") return false;
   if (start !== undefined) return isSameStart(start, holder.start);
   const lastSign = await stat(other).catch(() => undefined);
-  // both by the clock of the disk
-  return lastSign !== undefined && (await stat(entry)).mtimeMs - lastSign.mtimeMs < SILENCE_MS;
+  return lastSign !== undefined && (await now()) - lastSign.mtimeMs < SILENCE_MS;
 }
 
 function heldBy(holder: string, { folder, path, use }: { folder: string; path: string; use: LockUse }): DataError {

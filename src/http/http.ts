@@ -4,7 +4,7 @@ import { onAbort } from "../base/index.ts";
 
 /** A request to a server. */
 export interface HttpRequest {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PUT";
   /** Behind the address of the server, such as "/v1/models". */
   path: string;
   headers: Readonly<Record<string, string>>;

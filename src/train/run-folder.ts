@@ -6,12 +6,13 @@ import { findCheckpoint } from "./checkpoint.ts";
 import { changedOptions, type RunConfig, readRunConfig } from "./run-config.ts";
 
 /** Folders of a run, and all that may lie in them. Nothing else is ever removed. */
-const FOLDERS = ["data", "checkpoint", "model"];
+const FOLDERS = ["data", "checkpoint", "model", "tensorboard"];
 const folderNames = new RegExp(`^(${FOLDERS.join("|")})(\\.tmp|\\.old)?$`);
-const topFiles = /^(run\.json|metrics\.jsonl)(\.tmp-\d+)?$/;
-const temporaryFile = /^(run\.json|metrics\.jsonl)\.tmp-\d+$/;
+const topNames = "run\\.json|metrics\\.jsonl|report\\.(html|json)|tracked\\.(csv|jsonl)|(mlflow|wandb)\\.json";
+const topFiles = new RegExp(`^(${topNames})(\\.tmp-\\d+)?$`);
+const temporaryFile = new RegExp(`^(${topNames})\\.tmp-\\d+$`);
 const partFiles =
-  /^((config|generation_config|tokenizer|tokenizer_config|training_state|data|model\.safetensors\.index)\.json|(model|model-\d+-of-\d+|optimizer)\.safetensors|(train|validation)\.bin|SHA256SUMS)(\.tmp-\d+)?$/;
+  /^((config|generation_config|tokenizer|tokenizer_config|training_state|data|model\.safetensors\.index)\.json|(model|model-\d+-of-\d+|optimizer)\.safetensors|(train|validation)\.bin|SHA256SUMS|README\.md|events\.out\.tfevents\.\d+\.kindling)(\.tmp-\d+)?$/;
 /** What file managers leave everywhere. */
 const litter = /^(\.DS_Store|Thumbs\.db|desktop\.ini)$/;
 
