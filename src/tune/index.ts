@@ -2,6 +2,7 @@
  * Searches for good settings: spaces, samplers, pruners, studies that survive a crash, trials in processes,
  * cross-validation, a page with the trials. Imports base/ and files/.
  */
+export { type CommandOptions, commandRun, type FinalValue } from "./command.ts";
 export {
   type CrossValidateOptions,
   type CrossValidation,
@@ -22,6 +23,7 @@ export {
   timeSeriesSplit,
 } from "./folds.ts";
 export { type HalvingOptions, halvingSampler } from "./halving.ts";
+export { moduleRun, type ProcessOptions } from "./process.ts";
 export {
   type AshaOptions,
   ashaPruner,
