@@ -23,6 +23,8 @@ export {
   timeSeriesSplit,
 } from "./folds.ts";
 export { type HalvingOptions, halvingSampler } from "./halving.ts";
+export { parameterImportance } from "./importance.ts";
+export { type ServeStudyOptions, type StudyServer, serveStudy, studyPage } from "./page/index.ts";
 export { moduleRun, type ProcessOptions } from "./process.ts";
 export {
   type AshaOptions,
