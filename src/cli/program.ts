@@ -36,6 +36,7 @@ import { batchingOf, type ServingFlags, serveCommand, servingOf, withServing } f
 import { commandModels } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
+import { addTune } from "./tune.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 /** What a model may be named by. */
@@ -313,6 +314,7 @@ export function createProgram(): Command {
     addFiles,
     addLibrary,
     addDeploy,
+    addTune,
   ];
   for (const add of parts) add(program);
   return program;

@@ -11,6 +11,7 @@ export {
   type FoldRun,
   type ScoreSummary,
 } from "./cross-validate.ts";
+export { studyCsv } from "./export.ts";
 export {
   type Fold,
   type FoldOptions,
@@ -77,6 +78,7 @@ export {
   when,
 } from "./space.ts";
 export { readStudy, type StoredStudy, type StudyDefinition } from "./store.ts";
+export { readStudyFile, type StudyFile, type StudyFileOptions } from "./study-file.ts";
 export { type TpeOptions, tpeSampler } from "./tpe.ts";
 export type { RunTrial, Trial, TrialResult } from "./trial.ts";
 export { type StudyResult, type StudyTrial, type TuneOptions, tune } from "./tune.ts";

@@ -48,6 +48,8 @@ export function studyPage(study: StoredStudy, { isLive = false }: { isLive?: boo
 }
 
 const nameOf = ({ folder }: StoredStudy) => basename(resolve(folder));
+/** Wide charts are read by scrolling where there is no room, with the keyboard too. */
+const scrolled = (chart: string) => (chart === "" ? "" : `<div class="scroll" tabindex="0">${chart}</div>`);
 const section = (title: string, content: string) =>
   content === "" ? "" : `<section><h2>${escaped(title)}</h2>${content}</section>`;
 
@@ -58,12 +60,10 @@ export function studyContent(study: StoredStudy): string {
   const hasValues = trials.some(({ value }) => value !== undefined);
   const parameters = Object.entries(space).map(([name, parameter]) => parameterChart(study, name, parameter));
   const charts = [
-    hasValues ? section(`History: the value that the study ${direction}s`, historyChart(study)) : "",
-    section("Curves: what trials reported at each step", curveChart(study)),
+    hasValues ? section(`History: the value that the study ${direction}s`, scrolled(historyChart(study))) : "",
+    section("Curves: what trials reported at each step", scrolled(curveChart(study))),
     importance ? section("Importance of parameters, by a random forest", importanceChart(importance)) : "",
-    hasValues
-      ? section("Parameters together, better trials darker", `<div class="scroll">${parallelChart(study)}</div>`)
-      : "",
+    hasValues ? section("Parameters together, better trials darker", scrolled(parallelChart(study))) : "",
   ].join("");
   return [
     head(study),

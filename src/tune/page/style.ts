@@ -43,6 +43,7 @@ svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; font-s
 .marked.curve, .marked.thread { stroke: var(--best); stroke-width: 3; stroke-opacity: 1; opacity: 1 !important; }
 tr.marked { background: var(--wash); }
 .scroll { overflow-x: auto; }
+.scroll svg { min-width: 30rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: left; padding: .28rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td.number, th.number { text-align: right; }
