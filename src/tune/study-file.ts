@@ -8,7 +8,7 @@ import { halvingSampler } from "./halving.ts";
 import { moduleRun } from "./process.ts";
 import { ashaPruner, hyperbandPruner, medianPruner, type Pruner, patiencePruner, percentilePruner } from "./pruners.ts";
 import type { Direction } from "./records.ts";
-import { gridSampler, haltonSampler, randomSampler, randomValues, type Sampler } from "./samplers.ts";
+import { gridSampler, haltonSampler, randomSampler, type Sampler } from "./samplers.ts";
 import { parseSpace, type Space } from "./space.ts";
 import { tpeSampler } from "./tpe.ts";
 import type { Trial } from "./trial.ts";
@@ -19,7 +19,7 @@ export interface StudyFile {
   name: string;
   /** What `tune` takes, but for the store, the signal and whom it tells. */
   options: TuneOptions & { space: Space; direction: Direction; sampler: Sampler };
-  /** What a trial runs, with values for example: the words of a command, or a module. */
+  /** What the first trial runs: the words of a command, or a module. */
   example(facts: { folder: string; threads: number }): string[];
 }
 
@@ -74,11 +74,12 @@ export async function readStudyFile(
     timeoutMs: milliseconds(json.timeoutSeconds),
     trialTimeoutMs: milliseconds(json.trialTimeoutSeconds),
   };
-  const { run, example } = runOf({ path, json, space, kindling });
+  const sampler = partOf("sampler", json.sampler ?? "tpe", samplers);
+  const { run, example } = runOf({ path, json, space, kindling, sampler });
   const options = {
     ...defined({ ...numbers, ...times }),
     ...(json.pruner !== undefined && { pruner: partOf("pruner", json.pruner, pruners) }),
-    ...{ space, direction: direction as Direction, sampler: partOf("sampler", json.sampler ?? "tpe", samplers), run },
+    ...{ space, direction: direction as Direction, sampler, run },
   };
   const { name = basename(path, extname(path)) } = json;
   if (typeof name !== "string" || !/^[\w.-]+$/.test(name)) throw wrong(`${path}: name`, "letters, digits, . _ -", name);
@@ -126,10 +127,11 @@ interface RunSource {
   json: Record<string, unknown>;
   space: Space;
   kindling: readonly string[];
+  sampler: Sampler;
 }
 
 function runOf(source: RunSource): Pick<StudyFile, "example"> & { run: TuneOptions["run"] } {
-  const { path, json, space } = source;
+  const { path, json, space, sampler } = source;
   const kinds = ["run", "command", "config"].filter((field) => json[field] !== undefined);
   if (kinds.length !== 1) throw wrong(path, "one of run, command and config", kinds, "say what a trial runs");
   const ofCommands = ["metric", "metricsFile", "value", "keepsFolder", "overrides", "budget"];
@@ -155,7 +157,8 @@ function runOf(source: RunSource): Pick<StudyFile, "example"> & { run: TuneOptio
     ...environmentOf(path, json.env),
   });
   const example: StudyFile["example"] = (facts) => {
-    const trial = { number: 0, values: randomValues(space, 0, 0), attempt: 1, ...facts };
+    const first = sampler.propose({ space, direction: "minimize", trials: [], number: 0 });
+    const trial = { number: 0, attempt: 1, ...(typeof first === "object" && first), ...facts };
     return wordsOf(command, space, trial as unknown as Trial);
   };
   return { run, example };

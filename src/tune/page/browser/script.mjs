@@ -1,4 +1,3 @@
-// @ts-check
 // Sorts the table, marks a trial in all charts, and asks the server for what is new.
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));
 const INTERVAL_MS = 2000;
