@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The process of a trial: it calls a function of a module, or starts a command and watches over it. It leads a group of
- * processes, and when it is done, or the process of the study has gone, however that happened, it kills the group, itself
- * included: nothing of a trial outlives it.
+ * The process of a trial: it calls a function of a module, or starts a command and watches over it. It leads a group
+ * of processes, and when it is done, or the process of the study has gone, however that happened, it kills the group,
+ * itself included: nothing of a trial outlives it.
  */
 import { spawn, spawnSync } from "node:child_process";
 
@@ -74,7 +74,8 @@ function runCommand({ words: [program, ...args], cwd }) {
 }
 
 process.on("disconnect", killGroup);
-for (const name of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.on(name, () => {}); // the study says when
+// the study says when it ends
+for (const name of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.on(name, () => {});
 process.on("message", (/** @type {any} */ message) => {
   if (message.type === "module") void runModule(message);
   else if (message.type === "command") runCommand(message);

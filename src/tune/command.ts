@@ -19,7 +19,10 @@ export interface CommandOptions extends Omit<ProcessOptions, "execArgv"> {
   command: readonly string[];
   /** The number in lines of metrics.jsonl that the study is about: validationLoss, or metrics.accuracy. */
   metric: string;
-  /** File of lines such as {"step":100,"validationLoss":2.1}; other lines are passed over. @default "{folder}/metrics.jsonl" */
+  /**
+   * File of lines such as {"step":100,"validationLoss":2.1}; other lines are passed over. @default
+   * "{folder}/metrics.jsonl"
+   */
   metricsFile?: string;
   /** @default "last" */
   value?: FinalValue;

@@ -68,16 +68,17 @@ interface Ladder {
 
 function propose(view: SamplerView, { budgets, sizes, sampler }: Ladder): Proposal | "wait" | undefined {
   const rungs = budgets.map((budget) => view.trials.filter((trial) => trial.budget === budget));
-  const rung = rungs.findIndex((trials, i) => trials.length < sizes[i]);
-  if (rung < 0) return undefined;
-  if (rung === 0) {
+  if (rungs[0].length < sizes[0]) {
     const proposal = sampler.propose({ ...view, trials: rungs[0] });
-    return typeof proposal === "object" ? { ...proposal, budget: budgets[0] } : proposal;
+    if (proposal !== undefined) return proposal === "wait" ? proposal : { ...proposal, budget: budgets[0] };
   }
-  if (rungs[rung - 1].some(({ state }) => state === "running")) return "wait";
-  const taken = new Set(rungs[rung].map(({ continues }) => continues));
-  const next = bestOf(rungs[rung - 1], view, sizes[rung]).find(({ number }) => !taken.has(number));
-  return next && { values: { ...next.values }, budget: budgets[rung], continues: next.number };
+  for (let rung = 1; rung < budgets.length; rung++) {
+    if (rungs[rung - 1].some(({ state }) => state === "running")) return "wait";
+    const taken = new Set(rungs[rung].map(({ continues }) => continues));
+    const next = bestOf(rungs[rung - 1], view, sizes[rung]).find(({ number }) => !taken.has(number));
+    if (next) return { values: { ...next.values }, budget: budgets[rung], continues: next.number };
+  }
+  return undefined;
 }
 
 /** So many of the trials that may go on. */

@@ -9,8 +9,8 @@ const LEAST_TRIALS = 10;
 const ABSENT = -1;
 
 /**
- * How much each parameter matters for the order of the complete trials, as shares of 1: by how much the predictions of a
- * random forest get worse when its values are shuffled. Undefined while there are fewer than ten trials.
+ * How much each parameter matters for the order of the complete trials, as shares of 1: by how much the predictions
+ * of a random forest get worse when its values are shuffled. Undefined while there are fewer than ten trials.
  */
 export function parameterImportance(study: StudyView & { space: Space }): Record<string, number> | undefined {
   const trials = study.trials.flatMap(({ state, value, values }) =>

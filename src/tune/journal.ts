@@ -42,6 +42,8 @@ type Mutable = { -readonly [K in keyof TrialRecord]: TrialRecord[K] } & { report
 export class Trials {
   /** By number. */
   readonly list: readonly TrialRecord[] = [];
+  /** Numbers of those that have ended, in the order in which they did. */
+  readonly ended: number[] = [];
 
   /** @throws DataError for an event that cannot come after those before */
   apply(event: StudyEvent): TrialRecord {
@@ -62,6 +64,7 @@ export class Trials {
     else {
       const { type: _, trial: __, time, ...end } = event;
       Object.assign(trial, { ...end, endTime: time });
+      this.ended.push(event.trial);
     }
     return trial;
   }
@@ -106,12 +109,17 @@ export function parseEvent(line: string): StudyEvent | undefined {
   if (event.type === "report") return parseReport(event);
   const isEnd = event.type === "end" && ["complete", "pruned", "failed"].includes(event.state as string);
   const hasValue = event.state !== "complete" || typeof event.value === "number";
-  return isEnd && hasValue ? (event as StudyEvent) : undefined;
+  if (!isEnd || !hasValue) return undefined;
+  return { ...event, ...(isObject(event.metrics) && { metrics: numbersOf(event.metrics) }) } as StudyEvent;
 }
+
+const numberOf = (value: unknown) => (typeof value === "string" ? notFinite.get(value) : value);
+const numbersOf = (values: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, numberOf(value)]));
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
 
 function parseReport(event: Record<string, unknown>): StudyEvent | undefined {
-  const value = typeof event.value === "string" ? notFinite.get(event.value) : event.value;
+  const value = numberOf(event.value);
   return typeof value === "number" && typeof event.step === "number" ? ({ ...event, value } as StudyEvent) : undefined;
 }

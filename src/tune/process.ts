@@ -44,12 +44,12 @@ const threadVariables = [
 ];
 
 /** The file in a trial's folder that has what its process wrote. */
-export const OUTPUT_FILE = "output.log";
+const OUTPUT_FILE = "output.log";
 
 /**
- * Trials in processes of their own: each imports a module and calls its default export, a `RunTrial`. A process that dies
- * is a failed trial; all that it started ends with it, and all with this process. What it writes is in output.log of the
- * trial's folder.
+ * Trials in processes of their own: each imports a module and calls its default export, a `RunTrial`. A process that
+ * dies is a failed trial; all that it started ends with it, and all with this process. What it writes is in
+ * output.log of the trial's folder.
  * @param module of JavaScript; of TypeScript where Node reads it, or with `execArgv`
  */
 export function moduleRun<S extends Space = Space>(module: string | URL, options: ProcessOptions = {}): RunTrial<S> {
@@ -75,6 +75,7 @@ export async function runTask(
 ): Promise<TaskEnd> {
   const { graceMs = GRACE_MS } = options;
   const child = await startChild(trial, options);
+  if (child.pid === undefined) throw new Error("the process of the trial could not be started");
   const exited = once(child, "exit").catch(() => {});
   let timer: NodeJS.Timeout | undefined;
   const killLater = () => {

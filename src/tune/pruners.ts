@@ -102,9 +102,9 @@ export interface AshaOptions {
 }
 
 /**
- * Asynchronous successive halving: a trial that reaches a rung (minBudget, minBudget x reduction, ... steps) goes on when
- * it is among the best 1 / reduction of those that have reached it so far. Li et al. 2018, arXiv:1810.05934, in the form
- * that stops trials and never takes up one that was stopped; as Optuna's `SuccessiveHalvingPruner`.
+ * Asynchronous successive halving: a trial that reaches a rung (minBudget, minBudget x reduction, ... steps) goes on
+ * when it is among the best 1 / reduction of those that have reached it so far. Li et al. 2018, arXiv:1810.05934, in
+ * the form that stops trials and never takes up one that was stopped; as Optuna's `SuccessiveHalvingPruner`.
  */
 export function ashaPruner(options: AshaOptions = {}): Pruner {
   known("ashaPruner", options, { minBudget: true, reduction: true, skipRungs: true });
@@ -142,7 +142,9 @@ function isCut(trial: TrialRecord, view: StudyView, ladder: { minBudget: number;
   return false;
 }
 
-/** What a trial reported when it reached each rung. A pruned one went no further than the first that its end reached. */
+/**
+ * What a trial reported when it reached each rung. A pruned one went no further than the first that its end reached.
+ */
 function rungValues(
   reports: readonly Report[],
   { minBudget, reduction }: { minBudget: number; reduction: number },

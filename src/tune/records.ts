@@ -10,8 +10,8 @@ export interface Report {
 }
 
 /**
- * "running": it runs, or did when the study was last stopped; "pruned": a pruner ended it; "failed": it threw, was killed
- * or took too long.
+ * "running": it runs, or did when the study was last stopped; "pruned": a pruner ended it; "failed": it threw, was
+ * killed or took too long.
  */
 export type TrialState = "running" | "complete" | "pruned" | "failed";
 
@@ -61,8 +61,8 @@ export const isSound = (trial: TrialRecord): trial is TrialRecord & { value: num
   trial.state === "complete" && violation(trial) === 0;
 
 /**
- * The best complete trial that breaks no constraint: of those with the largest budget, where there are budgets; of equal
- * ones the first.
+ * The best complete trial that breaks no constraint: of those with the largest budget, where there are budgets; of
+ * equal ones the first.
  */
 export function bestTrial<T extends TrialRecord>({
   trials,

@@ -172,6 +172,12 @@ test("successive halving begins with many and gives the best ones more", async (
   );
   expect(best?.budget).toBe(9);
   expect(best?.values.x).toBe(Math.min(...rungs[0].map(({ values }) => values.x)));
+  const failing = ({ number, budget }: { number: number; budget?: number }) => {
+    if (budget === 1 && number !== 3) throw new Error("no memory");
+    return number;
+  };
+  const few = await tune({ space: space({ x: uniform(0, 1) }), sampler, mostFailures: 99, run: failing });
+  expect(few.trials.slice(18).map(({ budget }) => budget)).toEqual([3, 9]);
   expect(() => halvingSampler({ maxBudget: 27, candidates: 4 })).toThrow(/at least 27 candidates for 4 rungs/);
 });
 

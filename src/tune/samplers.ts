@@ -35,7 +35,7 @@ export interface SeedOptions {
   seed?: number;
 }
 
-export function seedOf(where: string, options: SeedOptions): number {
+function seedOf(where: string, options: SeedOptions): number {
   known(where, options, { seed: true });
   const { seed = 0 } = options;
   requireNumbers(where, { seed }, { seed: numberRules.integer });

@@ -6,8 +6,8 @@ type NumberParameter = FloatParameter | IntegerParameter;
 export const stepOf = ({ type, step }: NumberParameter): number => step ?? (type === "integer" ? 1 : 0);
 
 /**
- * The range in which a parameter is searched: half a step wider at both ends, so that rounding reaches the ends as often
- * as what is between, and in logarithms.
+ * The range in which a parameter is searched: half a step wider at both ends, so that rounding reaches the ends as
+ * often as what is between, and in logarithms.
  */
 export function searchRange(parameter: NumberParameter): [low: number, high: number] {
   const half = stepOf(parameter) / 2;

@@ -72,7 +72,7 @@ export class Session {
 
   async run(): Promise<StopReason> {
     const { signal, timeoutMs } = this.options;
-    const timer = setTimeout(() => this.stopNow("time"), Math.min(timeoutMs, LONGEST_TIMER_MS));
+    const timer = after(timeoutMs, () => this.stopNow("time"));
     const forget = onAbort(signal, () => this.stopNow("aborted"));
     try {
       if (signal.aborted) this.stopNow("aborted");
@@ -104,15 +104,19 @@ export class Session {
   private async fill(): Promise<void> {
     const { concurrency } = this.options;
     while (this.running.size < concurrency && !this.stopReason && !this.fatal) {
-      const start = this.next();
-      if (start === undefined) return;
-      const begun = await this.record({ type: "start", ...start, time: Date.now() }).catch((error) => this.fail(error));
+      const begun = await this.begin().catch((error) => this.fail(error));
       if (!begun) return;
       const work: Promise<void> = this.runTrial(begun)
         .catch((error) => this.fail(error))
         .finally(() => this.running.delete(work));
       this.running.add(work);
     }
+  }
+
+  /** The next trial; undefined when there is none now. */
+  private async begin(): Promise<TrialRecord | undefined> {
+    const start = this.next();
+    return start && this.record({ type: "start", ...start, time: Date.now() });
   }
 
   /** What to begin: trials that were interrupted first. Undefined: nothing now. */
@@ -154,10 +158,7 @@ export class Session {
     const { run, trialTimeoutMs } = this.options;
     const late = new AbortController();
     const seconds = trialTimeoutMs / 1000;
-    const timer = setTimeout(
-      () => late.abort(new Error(`it took longer than ${seconds} s`)),
-      Math.min(trialTimeoutMs, LONGEST_TIMER_MS),
-    );
+    const timer = after(trialTimeoutMs, () => late.abort(new Error(`it took longer than ${seconds} s`)));
     const signal = AbortSignal.any([this.end.signal, late.signal]);
     try {
       const work = (async () => run(this.trialOf(record, signal)))();
@@ -207,10 +208,14 @@ export class Session {
     const best = bestTrial({ trials: trials.list, direction });
     if (!best) return undefined;
     if (target !== undefined && loss(direction, best.value as number) <= loss(direction, target)) return "target";
-    const later = trials.list.filter(({ state, endTime = 0 }) => state !== "running" && endTime >= (best.endTime ?? 0));
-    return later.length - 1 >= patience ? "patience" : undefined;
+    const later = trials.ended.length - 1 - trials.ended.indexOf(best.number);
+    return later >= patience ? "patience" : undefined;
   }
 }
+
+/** A timer, where the time is not longer than any: infinity, or more than three weeks. */
+const after = (milliseconds: number, call: () => void): NodeJS.Timeout | undefined =>
+  milliseconds <= LONGEST_TIMER_MS ? setTimeout(call, milliseconds) : undefined;
 
 /** What a promise comes to; when the signal is aborted and it does not end soon, the signal's reason. */
 async function unlessAbandoned<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

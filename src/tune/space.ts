@@ -168,7 +168,7 @@ function checkCondition(name: string, { parameter, values }: Condition["when"], 
 }
 
 /** Whether a parameter may have this value. */
-export function isPossible(parameter: Parameter, value: Scalar): boolean {
+function isPossible(parameter: Parameter, value: Scalar): boolean {
   if (parameter.type === "choice") return parameter.values.includes(value);
   if (typeof value !== "number" || !(value >= parameter.low && value <= parameter.high)) return false;
   return parameter.type === "float" || Number.isInteger(value);
@@ -190,8 +190,8 @@ export function choose(space: Space, pick: (name: string, parameter: Parameter) 
 }
 
 /**
- * A space from a file: parameters as `{ type: float, low: 1e-5, high: 0.01, log: true, when: { optimizer: sgd } }`; a list
- * is a choice.
+ * A space from a file: parameters as `{ type: float, low: 1e-5, high: 0.01, log: true, when: { optimizer: sgd } }`; a
+ * list is a choice.
  * @throws OptionError
  */
 export function parseSpace(where: string, json: unknown): Space {

@@ -36,8 +36,8 @@ const use = {
 };
 
 /**
- * A study on the disk: study.json, written once, and trials.jsonl, to which a line is added for what happens. A line that
- * a kill or a power cut tore is cut off when the study is opened again.
+ * A study on the disk: study.json, written once, and trials.jsonl, to which a line is added for what happens. A line
+ * that a kill or a power cut tore is cut off when the study is opened again.
  */
 export class StudyStore implements Journal {
   private readonly lock: FolderLock;

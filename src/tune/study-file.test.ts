@@ -48,8 +48,8 @@ test("a command is a list or words, in which kindling is this program", async ()
     expect.stringMatching(/^--rate=0\.\d+$/),
     expect.stringMatching(/^[12]$/),
   ]);
-  const own = await read(`${SPACE}command: kindling train --lr {rate} --runs {folder}\nmetric: loss\n`);
-  expect(own.example(facts).slice(0, 4)).toEqual(["node", "main.js", "train", "--lr"]);
+  const words = await read(`${SPACE}command: kindling train --lr {rate} --runs {folder}\nmetric: loss\n`);
+  expect(words.example(facts).slice(0, 4)).toEqual(["node", "main.js", "train", "--lr"]);
 });
 
 test.each([

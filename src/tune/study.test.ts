@@ -104,6 +104,7 @@ test("a target, patience, the time and a signal end it", async () => {
   const counting = ({ number }: LineTrial) => 10 - number;
   expect(await study({ run: counting, target: 8 })).toMatchObject({ stopReason: "target", trials: { length: 3 } });
   const rising = ({ number }: LineTrial) => number;
+  expect(await study({ run: counting, trials: 9, patience: 2 })).toMatchObject({ trials: { length: 9 } });
   expect(await study({ run: rising, patience: 2 })).toMatchObject({ stopReason: "patience", trials: { length: 3 } });
   const waiting = ({ number, signal }: LineTrial) =>
     number < 2
@@ -133,6 +134,23 @@ test("a stored study goes on where it was, with more trials or another sampler, 
   );
   await expect(study({ store, direction: "maximize" })).rejects.toThrow(/to minimize, as the study does/);
   await expect(readStudy(join(root, "none"))).rejects.toThrow(/a study \(study.json\); received none/);
+});
+
+test("numbers that JSON has not are kept, and a sampler that throws ends the study", async () => {
+  const store = join(root, "not-finite");
+  const run = async (trial: LineTrial) => {
+    await trial.report(1, Number.POSITIVE_INFINITY);
+    await trial.report(2, Number.NaN);
+    return { value: 1, metrics: { ratio: Number.NEGATIVE_INFINITY } };
+  };
+  const { trials } = await study({ store, trials: 1, run });
+  expect((await readStudy(store)).trials).toEqual(trials);
+  expect(trials[0].metrics).toEqual({ ratio: Number.NEGATIVE_INFINITY });
+  const propose = ({ number }: { number: number }) => {
+    if (number === 1) throw new Error("no idea");
+    return { values: { x: 1, n: 1 } };
+  };
+  await expect(study({ concurrency: 2, sampler: { name: "faulty", propose } })).rejects.toThrow("no idea");
 });
 
 test("two do not run it at once", async () => {

@@ -19,10 +19,10 @@ export interface TpeOptions {
 const MOST_GOOD = 25;
 
 /**
- * Tree-structured Parzen estimator: each parameter's values in good trials and in the others have densities l and g, and
- * of values drawn by l the one with the largest l / g is tried. Bergstra et al. 2011, "Algorithms for Hyper-Parameter
- * Optimization", section 4; numbers and clipping as Optuna has them, each parameter by itself. Trials that run count
- * among the others, so that those of one time do not try the same; failed ones do not count.
+ * Tree-structured Parzen estimator: each parameter's values in good trials and in the others have densities l and g,
+ * and of values drawn by l the one with the largest l / g is tried. Bergstra et al. 2011, "Algorithms for
+ * Hyper-Parameter Optimization", section 4; numbers and clipping as Optuna has them, each parameter by itself. Trials
+ * that run count among the others, so that those of one time do not try the same; failed ones do not count.
  */
 export function tpeSampler(options: TpeOptions = {}): Sampler {
   known("tpeSampler", options, { seed: true, startupTrials: true, candidates: true });

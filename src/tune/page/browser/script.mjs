@@ -13,7 +13,12 @@ function keyOf(row, column) {
   return number === undefined ? cell.textContent : Number(number);
 }
 
-/** Empty cells come last in both orders. @param {string | number} a @param {string | number} b @param {boolean} isDescending */
+/**
+ * Empty cells come last in both orders.
+ * @param {string | number} a
+ * @param {string | number} b
+ * @param {boolean} isDescending
+ */
 function compare(a, b, isDescending) {
   if (a === "" || b === "") return a === b ? 0 : a === "" ? 1 : -1;
   const order = a < b ? -1 : a > b ? 1 : 0;
