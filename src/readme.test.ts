@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { createProgram } from "./cli/program.ts";
 import * as kindling from "./index.ts";
@@ -43,11 +44,13 @@ test("every command line of kindling is one that the program takes", async () =>
   for (const words of commands) {
     const program = createProgram();
     let called = "";
-    for (const command of program.commands) {
+    const intercept = (command: Command, name: string) => {
       command.exitOverride().action(() => {
-        called = command.name();
+        called = name;
       });
-    }
+      for (const part of command.commands) intercept(part, name);
+    };
+    for (const command of program.commands) intercept(command, command.name());
     program.parse(words, { from: "user" });
     expect(called).toBe(words[0]);
   }

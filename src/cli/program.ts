@@ -40,6 +40,7 @@ import { commandModels } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { withTrackers } from "./trackers.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
+import { addTune } from "./tune.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 /** What a model may be named by. */
@@ -324,6 +325,7 @@ export function createProgram(): Command {
     addRuns,
     addMonitor,
     addDeploy,
+    addTune,
   ];
   for (const add of parts) add(program);
   return program;

@@ -23,7 +23,11 @@ import {
   sessionSettings,
 } from "./protocol.ts";
 
-export const threadCount = (): number => availableParallelism();
+/** All cores, or what KINDLING_THREADS says: programs that run several of one kind at a time divide the cores by it. */
+export const threadCount = (): number => {
+  const count = Number(process.env.KINDLING_THREADS);
+  return Number.isInteger(count) && count > 0 ? count : availableParallelism();
+};
 
 export const defaultType: DeviceType | "auto" = "cpu";
 

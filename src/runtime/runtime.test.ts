@@ -1,4 +1,5 @@
-import { afterAll, expect, test } from "vitest";
+import { availableParallelism } from "node:os";
+import { afterAll, expect, test, vi } from "vitest";
 import { Graph, placeholder } from "../ir/index.ts";
 import { add, exp, matmul, mul, sub, sum } from "../ops/index.ts";
 import { Device } from "./index.ts";
@@ -97,4 +98,14 @@ test("a device that is closed rejects what is asked of it, and nothing else brea
 test("options are checked", () => {
   expect(() => new Device({ thread: 2 } as object)).toThrow(/did you mean "threads"/);
   expect(() => new Device({ threads: 0 })).toThrow(/at least 1/);
+});
+
+test("KINDLING_THREADS is how many threads a device has that is not told", () => {
+  vi.stubEnv("KINDLING_THREADS", "3");
+  expect(new Device().threads).toBe(3);
+  for (const wrong of ["0", "two", ""]) {
+    vi.stubEnv("KINDLING_THREADS", wrong);
+    expect(new Device().threads).toBe(availableParallelism());
+  }
+  vi.unstubAllEnvs();
 });

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 export const repository = fileURLToPath(new URL("../..", import.meta.url));
 /** Documents whose code blocks stand for themselves. */
-const documents = [ "README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md", "docs/evaluation.md", "docs/monitoring.md" ];
+const documents = [ "README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md", "docs/evaluation.md", "docs/monitoring.md", "docs/tuning.md" ];
 
 export interface Block {
   /** Such as README-79. */
