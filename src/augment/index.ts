@@ -3,3 +3,5 @@ export { type Augmentation, compose, randomly } from "./compose.ts";
 export { Draws, drawsOf } from "./draws.ts";
 export * from "./images/index.ts";
 export { type BatchAugmentation, cutmix, type MixedBatch, type MixOptions, mixup, oneHotLabels } from "./mix.ts";
+export * from "./sounds/index.ts";
+export * from "./tokens/index.ts";
