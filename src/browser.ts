@@ -3,6 +3,7 @@
  * `kindling` (package.json, "exports").
  */
 
+export * from "./augment/index.ts";
 export { KindlingError } from "./base/index.ts";
 export {
   type ByteSource,

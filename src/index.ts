@@ -3,6 +3,7 @@
  * subpaths (kindling/nn, kindling/models, ...) load only the layers below them.
  */
 
+export * from "./augment/index.ts";
 export { KindlingError } from "./base/index.ts";
 export * from "./data/index.ts";
 export { type ByteSource, type Folder, memoryFile, memoryFolder, type StoredFile } from "./files/index.ts";

@@ -8,8 +8,11 @@ import type { Source } from "./source.ts";
 /** How examples become batches. */
 export interface BatchOptions<E, B> {
   batchSize: number;
-  /** Makes tensors of the examples of a batch. */
-  collate: (examples: readonly E[]) => B | Promise<B>;
+  /**
+   * Makes tensors of the examples of a batch. `samples` are their numbers, counted over all epochs: what random changes
+   * of an example are keyed by, so that a run that was resumed sees the same ones.
+   */
+  collate: (examples: readonly E[], samples: readonly number[]) => B | Promise<B>;
   /**
    * For training: without end, each epoch in an order of its own. Otherwise in the order of the examples, each once;
    * the first ones again where the last batch has too few. @default true
@@ -49,8 +52,8 @@ export function batchesOf<E, B>(examples: readonly E[] | Rows<E>, options: Batch
   const indexOf = orderOf(size, options);
   const at = (sample: number) => ("row" in examples ? examples.row(indexOf(sample)) : examples[indexOf(sample)]);
   const batch = async (index: number) => {
-    const samples = Array.from({ length: batchSize }, (_, row) => at(index * batchSize + row));
-    return collate(await Promise.all(samples));
+    const samples = Array.from({ length: batchSize }, (_, row) => index * batchSize + row);
+    return collate(await Promise.all(samples.map(at)), samples);
   };
   return isShuffled ? { batch } : { batch, count: Math.ceil(size / batchSize) };
 }

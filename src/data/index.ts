@@ -2,6 +2,14 @@
  * Data sets: text corpora, token files streamed from disk, and sources of batches. Imports tokenizers/, tensor/ and
  * below.
  */
+export {
+  type Episode,
+  type EpisodeBatch,
+  type EpisodeOptions,
+  episodesOf,
+  type SplitClassesOptions,
+  splitClasses,
+} from "./episodes.ts";
 export { type BatchOptions, batchesOf } from "./examples.ts";
 export { ClassNames, type ClassValue } from "./formats/class-names.ts";
 export { type ConllOptions, openConll, squadRows } from "./formats/conll.ts";

@@ -16,6 +16,7 @@ export {
   useBlocks,
 } from "./block-layers.ts";
 export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConfig } from "./convolution.ts";
+export { functionalCall } from "./functional-call.ts";
 export { mergeHeads, splitHeads } from "./heads.ts";
 export {
   constantInit,

@@ -4,7 +4,10 @@ import { fileURLToPath } from "node:url";
 
 export const repository = fileURLToPath(new URL("../..", import.meta.url));
 /** Documents whose code blocks stand for themselves. */
-const documents = [ "README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md", "docs/evaluation.md", "docs/monitoring.md", "docs/tuning.md" ];
+const documents = [
+  ...["README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md"],
+  ...["docs/evaluation.md", "docs/monitoring.md", "docs/tuning.md", "docs/augmentation.md", "docs/meta-learning.md"],
+];
 
 export interface Block {
   /** Such as README-79. */

@@ -7,6 +7,16 @@ export { compileEvaluation, type Evaluation, type Measurement, type MeasureOptio
 export type { StopReason, TrainCallback, TrainControl, TrainEvent } from "./events.ts";
 export type { HostTensor, Objective, ObjectiveResult, Scorer, StepContext } from "./objective.ts";
 export { type LanguageModelBatch, languageModel } from "./objectives/language-model.ts";
+export { type MamlOptions, maml } from "./objectives/maml.ts";
+export {
+  classifierLoss,
+  type Head,
+  type InnerLoopOptions,
+  type LabelledInputs,
+  type TaskLoss,
+} from "./objectives/meta.ts";
+export { type PrototypicalOptions, prototypical } from "./objectives/prototypical.ts";
+export { reptile } from "./objectives/reptile.ts";
 export { type SupervisedOptions, supervised } from "./objectives/supervised.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";
 export { type RunEvent, type RunHooks, runTraining } from "./run.ts";
