@@ -59,6 +59,7 @@ test("every layer has its subpath", () => {
     "ops",
     "tensor",
     "nn",
+    "losses",
     "optim",
     "models",
     "train",
