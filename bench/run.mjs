@@ -10,7 +10,7 @@ import { benchFolder, torchPython } from "./torch-python.mjs";
 
 const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading", "decode", "streams", "start", "overhead"];
 /** By their names alone: their peers are large to fetch, or they take minutes. */
-const onRequest = ["embeddings", "transformers-js", "soak"];
+const onRequest = ["embeddings", "transformers-js", "soak", "loss-memory"];
 const name = process.argv.slice(2, 3).find((arg) => !arg.startsWith("--"));
 const args = process.argv.slice(name === undefined ? 2 : 3);
 if (name !== undefined && ![...benchmarks, ...onRequest].includes(name)) {

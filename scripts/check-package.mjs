@@ -19,6 +19,7 @@ const LARGEST_KIB = 2200;
 const inPages = [
   "tensor",
   "nn",
+  "losses",
   "optim",
   "onnx",
   "files",

@@ -15,6 +15,7 @@ export {
 export * from "./generate/index.ts";
 export { type HubOptions, type PlaceOptions, removeDownloads } from "./hub/index.ts";
 export { printGraph } from "./ir/index.ts";
+export * from "./losses/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
 export * from "./optim/index.ts";

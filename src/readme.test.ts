@@ -62,6 +62,7 @@ test("every layer has its subpath", () => {
     "ops",
     "tensor",
     "nn",
+    "losses",
     "optim",
     "models",
     "train",

@@ -65,6 +65,7 @@ const rule = (range: string, isFine: (value: number) => boolean): NumberRule => 
 
 /** The ranges of numbers that options have; none of them takes NaN, and infinity only those that say so. */
 export const numberRules = {
+  finite: rule("to be a finite number", Number.isFinite),
   integer: rule("to be an integer", isWhole),
   positiveInteger: rule("to be a positive integer", (value) => isWhole(value) && value > 0),
   /** Of a distance between events. */

@@ -17,6 +17,7 @@ export {
   CausalLM,
   type CausalLMInputs,
   type CausalLMOutput,
+  type OutputLayer,
   runBlocks,
 } from "./decoders/causal-lm.ts";
 export { DecoderForCausalLM } from "./decoders/decoder.ts";
@@ -131,7 +132,7 @@ export { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures, onnxTexts
 export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
 export type { LabelConfig } from "./labels.ts";
-export type { NextTokenLabels } from "./losses.ts";
+export { type NextTokenLabels, nextTokenTargets } from "./losses.ts";
 export type { ConfigFile, ConfigKeys, Family, ModelClass } from "./model.ts";
 export { PretrainedModel, type RunOptions, type Task, TaskModel, type Trainable } from "./model.ts";
 export {

@@ -65,10 +65,10 @@ function nextTokens(ids: Tensor<"i32">): Tensor<"i32"> {
 }
 
 /**
- * Mean cross-entropy of the next tokens, in nats. logits: [B, T, V]
+ * For each place the id that is to be told there, or -100. i32 [B, T]
  * @throws OptionError where there are both kinds of labels, or none
  */
-export function nextTokenLoss(where: string, logits: Numbers, { labels, shiftLabels }: NextTokenLabels): Numbers {
+export function nextTokenTargets(where: string, { labels, shiftLabels }: NextTokenLabels): Tensor<"i32"> {
   if ((labels === undefined) === (shiftLabels === undefined)) {
     throw new OptionError({
       where,
@@ -77,8 +77,15 @@ export function nextTokenLoss(where: string, logits: Numbers, { labels, shiftLab
       fix: "give one of them",
     });
   }
-  return classLoss(logits, shiftLabels ?? nextTokens(labels as Tensor<"i32">));
+  return shiftLabels ? wholeLabels(shiftLabels) : nextTokens(labels as Tensor<"i32">);
 }
+
+/**
+ * Mean cross-entropy of the next tokens, in nats. logits: [B, T, V]
+ * @throws OptionError where there are both kinds of labels, or none
+ */
+export const nextTokenLoss = (where: string, logits: Numbers, labels: NextTokenLabels): Numbers =>
+  classLoss(logits, nextTokenTargets(where, labels));
 
 /** Binary cross-entropy of logits, numerically safe: log(1 + e^x) - x y. Without the mean. */
 export const binaryLosses = (logits: Numbers, labels: Numbers): Numbers => sub(softplus(logits), mul(logits, labels));

@@ -117,7 +117,14 @@ export {
   shiftLeft,
   shiftRight,
 } from "./logic.ts";
-export { type CrossEntropyOptions, crossEntropy } from "./loss.ts";
+export {
+  type CrossEntropyOptions,
+  crossEntropy,
+  type LossReduction,
+  type NllLossOptions,
+  nllLoss,
+  requireReduction,
+} from "./loss.ts";
 export {
   type LoweredBody,
   type Lowering,

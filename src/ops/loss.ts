@@ -1,5 +1,14 @@
-import { DTypeError, isInteger, numberRules, requireNumbers, ShapeError, toNumbers } from "../base/index.ts";
-import { ConstantOp, describe, type Size, sizesEqual, type Value } from "../ir/index.ts";
+import {
+  DTypeError,
+  isFloat,
+  isInteger,
+  numberRules,
+  OptionError,
+  requireNumbers,
+  ShapeError,
+  toNumbers,
+} from "../base/index.ts";
+import { ConstantOp, describe, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
 import { applyAll, scalar } from "./apply.ts";
 import { add, div, exp, mul, neg } from "./arithmetic.ts";
 import { defineMultiOp } from "./define.ts";
@@ -144,49 +153,142 @@ function crossEntropyGradient(
 
 const countRows = (ignored: Value, like: Value) => sum(where(ignored, 0, scalar(1, like.dtype)));
 
-/** Which rows and classes count in `crossEntropy`, and how sure the targets are. */
-export interface CrossEntropyOptions {
+/** How the losses of rows become one number: their mean, their sum, or not at all. */
+export type LossReduction = "mean" | "sum" | "none";
+
+/** @throws OptionError for another word */
+export function requireReduction(where: string, reduction: string, also: readonly string[] = []): void {
+  const known = ["mean", "sum", "none", ...also];
+  if (known.includes(reduction)) return;
+  throw new OptionError({
+    where,
+    expected: `reduction to be one of ${known.join(", ")}`,
+    received: JSON.stringify(reduction) ?? String(reduction),
+    fix: "choose one of these",
+  });
+}
+
+/** Which rows and classes count in `nllLoss`. */
+export interface NllLossOptions {
   /** Rows with this target do not count. @default -100 */
   ignoreIndex?: number;
+  /** How much each class counts: [V]. @default all the same */
+  weight?: Value;
+  /** The mean is that of the rows that count, weighted by the weights of their targets. @default "mean" */
+  reduction?: LossReduction;
+}
+
+/** Which rows and classes count in `crossEntropy`, and how sure the targets are. */
+export interface CrossEntropyOptions extends NllLossOptions {
   /**
    * Share of the target probability that is spread evenly over all classes. Szegedy et al. 2015, arXiv:1512.00567.
    * @default 0
    */
   labelSmoothing?: number;
-  /** How much each class counts: [V]. @default all the same */
-  weight?: Value;
+}
+
+/** What of each row counts: [N] each. */
+interface Rows {
+  /** Whether its target is ignoreIndex. */
+  ignored: Value;
+  /** The weight of its target, or 1; 0 where it is ignored. */
+  counted: Value;
+  /** counted times the log probability of its target. */
+  likelihood: Value;
+}
+
+function rowsOf(
+  logProbabilities: Value,
+  targets: Value,
+  { ignoreIndex, weight }: { ignoreIndex: number; weight: Value | undefined },
+): Rows {
+  const ignored = equal(targets, ignoreIndex);
+  const classes = classesOf(targets, ignored);
+  const counted = where(ignored, 0, weight ? gather(weight, classes) : scalar(1, logProbabilities.dtype));
+  const taken = reshape(takeAlong(logProbabilities, reshape(classes, [-1, 1]), 1), targets.shape);
+  const size = logProbabilities.shape[1];
+  const count = typeof size === "number" ? size : BEYOND;
+  const picked = where(less(classes, count), taken, Number.NaN); // lookups on WebGPU fail at nothing
+  return { ignored, counted, likelihood: where(ignored, 0, mul(picked, counted)) };
+}
+
+const reducedRows = (losses: Value, counted: Value, reduction: LossReduction): Value =>
+  reduction === "none" ? losses : reduction === "sum" ? sum(losses) : div(sum(losses), sum(counted));
+
+/**
+ * Negative log likelihood of integer targets. logProbabilities: [N, V], targets: [N] -> [], or [N] without a reduction,
+ * 0 for rows that do not count. A mean of no rows is NaN. A target that is neither a class nor ignoreIndex is an error,
+ * of the run where the targets are not constants; on WebGPU the loss is NaN then.
+ * @throws ShapeError for such constants. OptionError for an unknown reduction
+ */
+export function nllLoss(
+  logProbabilities: Value,
+  targets: Value,
+  { ignoreIndex = -100, weight, reduction = "mean" }: NllLossOptions = {},
+): Value {
+  requireReduction("nllLoss", reduction);
+  requireNumbers("nllLoss", { ignoreIndex }, { ignoreIndex: numberRules.integer });
+  crossEntropyEntry.inferTypes([logProbabilities, targets], { ignoreIndex }); // checks the operands
+  requireConstantClasses(targets, logProbabilities.shape[1], ignoreIndex);
+  const { counted, likelihood } = rowsOf(logProbabilities, targets, { ignoreIndex, weight });
+  return reducedRows(neg(likelihood), counted, reduction);
 }
 
 /**
- * Mean negative log likelihood of integer targets under softmax(logits), in nats. logits: [N, V], targets: [N] -> [].
- * With a weight the mean is weighted by those of the targets. A target that is neither a class nor ignoreIndex is an
- * error, of the run where the targets are not constants; on WebGPU the loss is NaN then.
- * @throws ShapeError for such constants. OptionError for labelSmoothing that is not from 0 to 1
+ * Mean negative log likelihood of targets under softmax(logits), in nats. logits: [N, V], targets: classes [N], or
+ * probabilities of all classes [N, V] -> [], or [N] without a reduction, 0 for rows that do not count. With a weight
+ * the mean is weighted by those of the targets; of probabilities it is over all rows, as in PyTorch. A mean of no rows
+ * is NaN. A class that is neither one of logits nor ignoreIndex is an error, of the run where the targets are not
+ * constants; on WebGPU the loss is NaN then.
+ * @throws ShapeError for such constants. OptionError for labelSmoothing that is not from 0 to 1, and an unknown
+ *   reduction
  */
 export function crossEntropy(
   logits: Value,
   targets: Value,
-  { ignoreIndex = -100, labelSmoothing = 0, weight }: CrossEntropyOptions = {},
+  { ignoreIndex = -100, labelSmoothing = 0, weight, reduction = "mean" }: CrossEntropyOptions = {},
 ): Value {
+  requireReduction("crossEntropy", reduction);
   requireNumbers(
     "crossEntropy",
     { labelSmoothing, ignoreIndex },
     { labelSmoothing: numberRules.fraction, ignoreIndex: numberRules.integer },
   );
+  if (isFloat(targets.dtype)) return probabilityLoss(logits, targets, { labelSmoothing, weight, reduction });
   crossEntropyEntry.inferTypes([logits, targets], { ignoreIndex }); // checks the operands
   requireConstantClasses(targets, logits.shape[1], ignoreIndex);
-  if (labelSmoothing === 0 && !weight) return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
+  if (labelSmoothing === 0 && !weight && reduction !== "none") {
+    const mean = applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
+    if (reduction === "mean") return mean;
+    const count = countRows(equal(targets, ignoreIndex), logits);
+    return where(equal(count, 0), 0, mul(mean, count));
+  }
   const logProbabilities = logSoftmax(logits, 1);
-  const ignored = equal(targets, ignoreIndex); // [N]
-  const classes = classesOf(targets, ignored);
-  const one = scalar(1, logits.dtype);
-  const counted = where(ignored, 0, weight ? gather(weight, classes) : one); // [N]
-  const taken = reshape(takeAlong(logProbabilities, reshape(classes, [-1, 1]), 1), targets.shape);
-  const count = typeof logits.shape[1] === "number" ? logits.shape[1] : BEYOND;
-  const picked = where(less(classes, count), taken, Number.NaN); // lookups on WebGPU fail at nothing
-  const likelihood = mul(picked, counted);
-  if (labelSmoothing === 0) return neg(div(sum(likelihood), sum(counted)));
+  const { ignored, counted, likelihood } = rowsOf(logProbabilities, targets, { ignoreIndex, weight });
+  if (labelSmoothing === 0) return reducedRows(neg(likelihood), counted, reduction);
   const everyClass = sum(weight ? mul(logProbabilities, weight) : logProbabilities, { axes: 1 });
   const spread = mul(where(ignored, 0, everyClass), labelSmoothing / (logits.shape[1] as number));
-  return neg(div(sum(add(mul(likelihood, 1 - labelSmoothing), spread)), sum(counted)));
+  return reducedRows(neg(add(mul(likelihood, 1 - labelSmoothing), spread)), counted, reduction);
+}
+
+/** Cross-entropy with probabilities of all classes as targets: [N, V] */
+function probabilityLoss(
+  logits: Value,
+  targets: Value,
+  { labelSmoothing, weight, reduction }: { labelSmoothing: number; weight?: Value; reduction: LossReduction },
+): Value {
+  if (logits.shape.length !== 2 || !shapesEqual(logits.shape, targets.shape) || logits.dtype !== targets.dtype) {
+    throw new ShapeError({
+      where: "crossEntropy",
+      expected: "logits and target probabilities [N, V] of one dtype",
+      received: `logits ${describe(logits)}, targets ${describe(targets)}`,
+      fix: "give a probability for each class, or classes as integers [N]",
+    });
+  }
+  const count = logits.shape[1] as number;
+  const spread = labelSmoothing > 0 ? add(mul(targets, 1 - labelSmoothing), labelSmoothing / count) : targets;
+  const logProbabilities = logSoftmax(logits, 1);
+  const weighted = weight ? mul(logProbabilities, weight) : logProbabilities;
+  const losses = neg(sum(mul(weighted, spread), { axes: 1 }));
+  return reducedRows(losses, broadcastTo(scalar(1, logits.dtype), losses.shape), reduction);
 }

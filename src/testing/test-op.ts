@@ -63,9 +63,10 @@ function expectNumbers(
   expectClose(`${what}, ${by}`, actual, golden.data, tolerance);
 }
 
-async function checkCase(
+/** The checks of one case. */
+export async function checkCase(
   example: GoldenCase,
-  { apply, secondOrder = true, finiteDifferences = true, device, webgpuTolerance }: TestOpOptions,
+  { apply, secondOrder = true, finiteDifferences = true, device, webgpuTolerance }: Omit<TestOpOptions, "golden">,
 ): Promise<void> {
   const { inputs, outputs, gradient } = traceCase(example, apply);
   const hostInputs = new Map([...inputs].map(([leaf, { shape, data }]) => [leaf, hostTensor(shape, data)] as const));

@@ -6,7 +6,7 @@ export { DivergedError, firstNonFinite } from "./diverged.ts";
 export { compileEvaluation, type Evaluation, type Measurement, type MeasureOptions, measure } from "./evaluation.ts";
 export type { StopReason, TrainCallback, TrainControl, TrainEvent } from "./events.ts";
 export type { HostTensor, Objective, ObjectiveResult, Scorer, StepContext } from "./objective.ts";
-export { type LanguageModelBatch, languageModel } from "./objectives/language-model.ts";
+export { type LanguageModelBatch, type LanguageModelOptions, languageModel } from "./objectives/language-model.ts";
 export { type MamlOptions, maml } from "./objectives/maml.ts";
 export {
   classifierLoss,

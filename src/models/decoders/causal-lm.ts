@@ -1,5 +1,12 @@
 import { ShapeError } from "../../base/index.ts";
-import { type CacheShape, type KeyValueCache, type LayerCache, layerOfCache } from "../../nn/index.ts";
+import {
+  type CacheShape,
+  type EmbeddingTable,
+  type KeyValueCache,
+  type LayerCache,
+  layerOfCache,
+  type Projection,
+} from "../../nn/index.ts";
 import { equal, logicalAnd, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
@@ -34,6 +41,14 @@ export interface CausalLMOutput {
   lastHiddenState: Tensor<"f32">;
 }
 
+/** What logits are made by: one product with a matrix, a bias perhaps, and a bound. */
+export interface OutputLayer {
+  /** A layer, or the table of the tokens where they are tied. */
+  layer: Projection | EmbeddingTable;
+  /** Logits are softCap tanh(x / softCap). @default no bound */
+  softCap?: number;
+}
+
 /**
  * A decoder-only language model: a stack of blocks, and logits for the next token. Families extend it with their layers
  * (`hidden`) and their head (`logits`); `forward`, `loss` and the ONNX files follow from these. It mirrors the
@@ -63,6 +78,14 @@ export abstract class CausalLM
   abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): Tensor<"f32">;
   /** hidden: [..., D] -> logits [..., V] */
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
+
+  /**
+   * What `logits` does to hidden states, for losses that do not make all logits at once. @default undefined: more than
+   * one layer
+   */
+  get outputLayer(): OutputLayer | undefined {
+    return undefined;
+  }
 
   /**
    * inputIds: i32 [B, T] -> logits of the next token at each place [B, T, V], and the states that they are made of

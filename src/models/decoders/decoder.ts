@@ -317,6 +317,10 @@ export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecod
     return withScope("norm", () => norm.forward(states)); // [B, T, D]
   }
 
+  override get outputLayer() {
+    return { layer: this.lmHead ?? this.model.embedTokens, softCap: this.traits.logitSoftCap ?? undefined };
+  }
+
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { logitSoftCap: cap } = this.traits;
     return withScope("lm_head", () => {

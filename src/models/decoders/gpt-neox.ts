@@ -254,6 +254,10 @@ export class GPTNeoXForCausalLM extends CausalLM {
     return withScope("final_layer_norm", () => finalLayerNorm.forward(states)); // [B, T, D]
   }
 
+  override get outputLayer() {
+    return { layer: this.embedOut ?? this.gptNeox.embedIn };
+  }
+
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("embed_out", () =>
       this.embedOut ? this.embedOut.forward(hidden) : this.gptNeox.embedIn.project(hidden),

@@ -267,6 +267,10 @@ export class GPT2LMHeadModel extends CausalLM {
     return withScope("ln_f", () => lnF.forward(states)); // [B, T, D]
   }
 
+  override get outputLayer() {
+    return { layer: this.lmHead ?? this.transformer.wte };
+  }
+
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("lm_head", () =>
       this.lmHead ? this.lmHead.forward(hidden) : this.transformer.wte.project(hidden),

@@ -196,6 +196,10 @@ export class LlamaForCausalLM extends CausalLM {
     return withScope("norm", () => this.model.norm.forward(states)); // [B, T, D]
   }
 
+  override get outputLayer() {
+    return { layer: this.lmHead ?? this.model.embedTokens };
+  }
+
   /** hidden: [..., D] -> [..., V] */
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("lm_head", () => this.lmHead?.forward(hidden) ?? this.model.embedTokens.project(hidden));

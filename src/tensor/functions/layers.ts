@@ -123,17 +123,19 @@ export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<op
   weight?: Tensor<D>;
 }
 /**
- * Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not
- * count. Another target that is no class, such as -1, is an error, of the run where targets
- * are not constants; on WebGPU the loss is NaN then.
- * @throws ShapeError for such constants. OptionError for labelSmoothing that is not from 0 to 1
+ * Mean negative log likelihood in nats. logits: [N, V], targets: classes [N] or probabilities of all classes [N, V] ->
+ * [], or [N] without a reduction; rows with target `ignoreIndex` do not count. Another target that is no class, such as
+ * -1, is an error, of the run where targets are not constants; on WebGPU the loss is NaN then.
+ * @throws ShapeError for such constants. OptionError for labelSmoothing that is not from 0 to 1, and an unknown
+ *   reduction
  */
 export function crossEntropy<D extends FloatDType>(
   logits: Tensor<D>,
-  targets: Tensor<"i32" | "i64">,
+  targets: Tensor<"i32" | "i64" | NoInfer<D>>,
   options: TensorCrossEntropyOptions<NoInfer<D>> = {},
 ): Tensor<D> {
-  known("crossEntropy", options, { ignoreIndex: true, labelSmoothing: true, weight: true });
+  const names = { ignoreIndex: true, labelSmoothing: true, weight: true, reduction: true } as const;
+  known("crossEntropy", options, names);
   return new Tensor(ops.crossEntropy(logits.ir, targets.ir, { ...options, weight: options.weight?.ir }));
 }
 

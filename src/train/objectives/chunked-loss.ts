@@ -1,0 +1,71 @@
+import { OptionError } from "../../base/index.ts";
+import { linearCrossEntropy } from "../../losses/index.ts";
+import {
+  CausalLM,
+  type CausalLMInputs,
+  type NextTokenLabels,
+  nextTokenTargets,
+  type OutputLayer,
+  type RunOptions,
+} from "../../models/index.ts";
+import {
+  BlockEmbedding,
+  BlockLinear,
+  biasOf,
+  Conv1D,
+  Embedding,
+  EmbeddingTable,
+  Linear,
+  TiedProjection,
+} from "../../nn/index.ts";
+import { reshape, type Tensor } from "../../tensor/index.ts";
+
+/** Layers that are their matrix and their bias, in the forward pass and in gradients. */
+const plainLayers: readonly (abstract new (...args: never[]) => object)[] = [
+  ...[Linear, Conv1D, TiedProjection, BlockLinear],
+  ...[Embedding, BlockEmbedding],
+];
+
+const isPlain = (layer: object): boolean =>
+  plainLayers.some((Layer) => layer.constructor === Layer) &&
+  (!(layer instanceof TiedProjection) || isPlain(layer.table));
+
+/** The output layer of a model. @throws OptionError for a model whose loss it does not say all of */
+function requireOutputLayer(model: CausalLM): OutputLayer {
+  const { outputLayer } = model;
+  if (outputLayer && isPlain(outputLayer.layer) && model.loss === CausalLM.prototype.loss) return outputLayer;
+  throw new OptionError({
+    where: "languageModel, lossChunk",
+    expected: "a model whose loss is the cross-entropy of one output layer of kindling/nn",
+    received: `${model.architecture}, whose ${reason(model)}`,
+    fix: "leave lossChunk out: all logits then exist at once",
+  });
+}
+
+function reason({ outputLayer }: CausalLM): string {
+  if (!outputLayer) return "outputLayer is undefined";
+  return isPlain(outputLayer.layer) ? "loss is its own" : `output layer is a ${outputLayer.layer.constructor.name}`;
+}
+
+/**
+ * The loss of a language model, with at most `chunk` classes at a time. Numbers and gradients are those of `loss`.
+ * @throws OptionError naming a model that has another output layer, such as one with an adapter, or another loss
+ */
+export function chunkedLoss(
+  model: CausalLM,
+  chunk: number,
+): (inputs: CausalLMInputs & NextTokenLabels & RunOptions) => Tensor<"f32"> {
+  requireOutputLayer(model);
+  return ({ labels, shiftLabels, ...inputs }) => {
+    const { layer, softCap } = requireOutputLayer(model); // an adapter may have taken its place
+    const isTable = layer instanceof EmbeddingTable;
+    const targets = nextTokenTargets(model.architecture, { labels, shiftLabels } as NextTokenLabels);
+    const { lastHiddenState: states } = model.forward(inputs); // its logits are computed for nobody
+    return linearCrossEntropy(
+      reshape(states, [-1, states.size(2)]),
+      isTable ? layer.rows() : layer.matrix(),
+      reshape(targets, [-1]),
+      { bias: isTable ? undefined : biasOf(layer)?.value, chunk, logitSoftCap: softCap },
+    );
+  };
+}
