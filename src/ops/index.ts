@@ -192,7 +192,6 @@ export {
 export {
   type BlockMatmulOptions,
   blockMatmul,
-  dequantizeBlocks,
   dequantizeLinear,
   type FakeQuantizeOptions,
   fakeQuantize,
