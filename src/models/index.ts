@@ -17,6 +17,7 @@ export {
   CausalLM,
   type CausalLMInputs,
   type CausalLMOutput,
+  requireNoPrefix,
   runBlocks,
 } from "./decoders/causal-lm.ts";
 export { DecoderForCausalLM } from "./decoders/decoder.ts";

@@ -1,4 +1,4 @@
-import { ShapeError } from "../../base/index.ts";
+import { OptionError, ShapeError } from "../../base/index.ts";
 import { type CacheShape, type KeyValueCache, type LayerCache, layerOfCache } from "../../nn/index.ts";
 import { concat, full, type RandomKey, reshape, slice, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
@@ -97,6 +97,7 @@ export abstract class CausalLM
   }
 
   onnxParts(): OnnxPart[] {
+    requireNoPrefix("onnxParts", this);
     return [causalLMPart(this)];
   }
 
@@ -115,6 +116,17 @@ export abstract class CausalLM
     if (positions || cache) return positions ?? (cache as KeyValueCache).positions(length);
     return tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
   }
+}
+
+/** @throws OptionError for a model with states before its texts, which a cache of keys and values does not begin with */
+export function requireNoPrefix(where: string, { architecture, textPrefix }: CausalLM): void {
+  if (!textPrefix) return;
+  throw new OptionError({
+    where: `${where}, ${architecture}`,
+    expected: "a model with nothing before its texts",
+    received: "one with prompt or prefix tuning",
+    fix: "use forward, which has it, or remove the adapter",
+  });
 }
 
 /**
