@@ -2,11 +2,19 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isObject, OptionError } from "../base/index.ts";
-import { exists, FolderLock, makeFolder, readJson, withWriteErrors, writeFolderAtomic, writeJson } from "../files/index.ts";
+import {
+  exists,
+  FolderLock,
+  makeFolder,
+  readJson,
+  withWriteErrors,
+  writeFolderAtomic,
+  writeJson,
+} from "../files/index.ts";
 import { isWeightAverage } from "../optim/index.ts";
 import { type TrainCallback, type TrainEvent, train } from "../train/index.ts";
-import type { SharedConfig } from "./config/schema.ts";
 import type { ResolvedConfig } from "./config/read.ts";
+import type { SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
 import { frozenUntil } from "./parts/freezing.ts";
 import { type Assembled, assemble, monitorOf } from "./plan.ts";
@@ -45,7 +53,10 @@ const PARTS = ["checkpoint", "checkpoints", "best", "model", "metrics.jsonl"];
  * that is there goes on, to the same numbers as one that was never stopped.
  * @throws OptionError when the folder has a run of another config; as `train`
  */
-export async function* runMethod(resolved: ResolvedConfig, options: MethodRunOptions): AsyncGenerator<MethodEvent, void, void> {
+export async function* runMethod(
+  resolved: ResolvedConfig,
+  options: MethodRunOptions,
+): AsyncGenerator<MethodEvent, void, void> {
   const { method, config, folder } = resolved;
   await withWriteErrors(folder, () => makeFolder(folder));
   const lock = await FolderLock.acquire(folder, {
@@ -115,7 +126,8 @@ function firstDifference(a: unknown, b: unknown, path: string): string | undefin
 async function removeParts(folder: string): Promise<void> {
   await withWriteErrors(folder, async () => {
     for (const name of await readdir(folder))
-      if (PARTS.includes(name.replace(/\.(tmp|old)$/, ""))) await rm(join(folder, name), { recursive: true, force: true });
+      if (PARTS.includes(name.replace(/\.(tmp|old)$/, "")))
+        await rm(join(folder, name), { recursive: true, force: true });
   });
 }
 
@@ -166,7 +178,17 @@ function trainOptions(
   };
   return {
     ...{ objective, optimizer, schedule, trainData, folder, fingerprint, signal, cancelSignal, callbacks },
-    ...{ precision, clipNorm, clipValue, seed, accumulation, checkpointActivations, maxSeconds, prefetch, detectAnomaly },
+    ...{
+      precision,
+      clipNorm,
+      clipValue,
+      seed,
+      accumulation,
+      checkpointActivations,
+      maxSeconds,
+      prefetch,
+      detectAnomaly,
+    },
     ...{ spikes, ...pace, evaluationBatches, ...measured },
     frozenUntil: frozenUntil(config, objective.trained),
     keepCheckpoints: checkpoints.keep,
@@ -196,4 +218,3 @@ async function saveResult(folder: string, { objective }: AnyPreparedMethod): Pro
   await writeFolderAtomic(path, (temporary) => objective.save(temporary));
   return path;
 }
-

@@ -11,13 +11,14 @@ export {
 } from "./classic/classic.ts";
 export { type CompanionOptions, saveCompanions } from "./companions.ts";
 export * as configFields from "./config.ts";
-export type { CausalLMConfig, ForwardOptions } from "./decoders/causal-decoder.ts";
+export { type CausalDecoder, type CausalLMConfig, type ForwardOptions, TextPrefix } from "./decoders/causal-decoder.ts";
 export {
   type BlockOptions,
   CausalLM,
   type CausalLMInputs,
   type CausalLMOutput,
   type OutputLayer,
+  requireNoPrefix,
   runBlocks,
 } from "./decoders/causal-lm.ts";
 export { DecoderForCausalLM } from "./decoders/decoder.ts";
@@ -144,6 +145,7 @@ export {
   loadPretrained,
   type TaskModels,
 } from "./pretrained.ts";
+export { type QuantizeWeightsOptions, quantizeWeights } from "./quantize-weights.ts";
 export { type SavedDType, type SaveOptions, savePretrained } from "./save-pretrained.ts";
 export { BartForConditionalGeneration, BartForSequenceClassification, MarianMTModel } from "./seq2seq/bart.ts";
 export type { BartConfig } from "./seq2seq/bart-stacks.ts";

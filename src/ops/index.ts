@@ -83,6 +83,7 @@ export {
   blockMatmulPlusEntry,
   LEAST_TILED_NUMBERS,
   tiledMatmulEntry,
+  tiledMatmulRowsEntry,
   tilesOf,
 } from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
@@ -199,7 +200,6 @@ export {
 export {
   type BlockMatmulOptions,
   blockMatmul,
-  dequantizeBlocks,
   dequantizeLinear,
   type FakeQuantizeOptions,
   fakeQuantize,

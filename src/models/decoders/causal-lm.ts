@@ -1,4 +1,4 @@
-import { ShapeError } from "../../base/index.ts";
+import { OptionError, ShapeError } from "../../base/index.ts";
 import {
   type CacheShape,
   type EmbeddingTable,
@@ -7,12 +7,23 @@ import {
   layerOfCache,
   type Projection,
 } from "../../nn/index.ts";
-import { equal, logicalAnd, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
+import {
+  concat,
+  equal,
+  full,
+  logicalAnd,
+  type RandomKey,
+  reshape,
+  slice,
+  type Tensor,
+  tensor,
+  withScope,
+} from "../../tensor/index.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
-import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
+import { IGNORED, type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
-import type { CausalDecoder, CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
+import type { CausalDecoder, CausalLMConfig, ForwardOptions, TextPrefix } from "./causal-decoder.ts";
 
 /** What a language model reads. */
 export interface CausalLMInputs {
@@ -63,6 +74,8 @@ export abstract class CausalLM
   readonly task = CausalLM.task;
   /** What a cache has to have room for. */
   abstract readonly cacheShape: CacheShape;
+  /** What stands before every text. Set by applyAdapter of kindling/peft. @default nothing */
+  textPrefix?: TextPrefix;
 
   /** A length that keys cached in a run up to it do not fit beyond: the cache is made anew there. @default none */
   get cacheLimit(): number | undefined {
@@ -92,29 +105,40 @@ export abstract class CausalLM
    * [B, T, D].
    * @throws ShapeError when T exceeds the context length
    */
-  forward({
-    inputIds,
-    attentionMask,
-    segmentIds: segments,
-    positionIds: positions,
-    inputsEmbeds: embeddings,
-    cache,
-    key,
-  }: CausalLMInputs & RunOptions): CausalLMOutput {
-    const lastHiddenState = this.hidden(inputIds, { attentionMask, segments, positions, embeddings, cache, key });
+  forward(inputs: CausalLMInputs & RunOptions): CausalLMOutput {
+    const states = this.states(inputs); // [B, P + T, D]
+    const { stateCount = 0 } = this.textPrefix ?? {};
+    const lastHiddenState = stateCount === 0 ? states : slice(states, { axis: 1, start: stateCount });
     return { logits: this.logits(lastHiddenState), lastHiddenState };
   }
 
+  /** Final hidden states, also of what stands before the texts: [B, P + T, D] */
+  private states(inputs: CausalLMInputs & RunOptions): Tensor<"f32"> {
+    const { inputIds, attentionMask, segmentIds: segments, positionIds: positions } = inputs;
+    const { inputsEmbeds: embeddings, cache, key } = inputs;
+    if (segments) requireNoPrefix("segmentIds", this);
+    const options = { attentionMask, segments, positions, embeddings, cache, key };
+    return this.textPrefix?.hidden(this, inputIds, options) ?? this.hidden(inputIds, options);
+  }
+
   /**
-   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; -100 does not count. -> []
+   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; -100 does not count. Behind
+   * states of a prefix the first of `labels` counts too: the last of these states tells it. -> []
    * @throws OptionError for labels and shiftLabels, or none of them
    */
   loss({ labels, shiftLabels, ...inputs }: CausalLMInputs & NextTokenLabels & RunOptions): Tensor<"f32"> {
+    const { stateCount = 0 } = this.textPrefix ?? {};
+    if (stateCount > 0 && labels && !shiftLabels) {
+      const states = slice(this.states(inputs), { axis: 1, start: stateCount - 1 }); // [B, 1 + T, D]
+      const all = concat([full([labels.shape[0], 1], IGNORED, "i32"), labels], 1);
+      return nextTokenLoss(this.architecture, this.logits(states), { labels: all });
+    }
     const { logits } = this.forward(inputs);
     return nextTokenLoss(this.architecture, logits, { labels, shiftLabels } as NextTokenLabels);
   }
 
   onnxParts(): OnnxPart[] {
+    requireNoPrefix("onnxParts", this);
     return [causalLMPart(this)];
   }
 
@@ -133,6 +157,17 @@ export abstract class CausalLM
     if (positions || cache) return positions ?? (cache as KeyValueCache).positions(length);
     return tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
   }
+}
+
+/** @throws OptionError for a model with states before its texts, which a cache of keys and values does not begin with */
+export function requireNoPrefix(where: string, { architecture, textPrefix }: CausalLM): void {
+  if (!textPrefix) return;
+  throw new OptionError({
+    where: `${where}, ${architecture}`,
+    expected: "a model with nothing before its texts",
+    received: "one with prompt or prefix tuning",
+    fix: "use forward, which has it, or remove the adapter",
+  });
 }
 
 /**
