@@ -137,7 +137,7 @@ export function parameterChart(study: StoredStudy, name: string, parameter: Para
   return svg(small, `Values over ${name}`, grid(small, { x, y, caption: cut(name, 40) }) + dots.join(""));
 }
 
-/** A line for each trial through its parameters to its value; the better ones are darker. */
+/** A line for each trial through its parameters to its value; the better ones are stronger. */
 export function parallelChart(study: StoredStudy): string {
   const names = Object.keys(study.space);
   const frame = {

@@ -63,7 +63,7 @@ export function studyContent(study: StoredStudy): string {
     hasValues ? section(`History: the value that the study ${direction}s`, scrolled(historyChart(study))) : "",
     section("Curves: what trials reported at each step", scrolled(curveChart(study))),
     importance ? section("Importance of parameters, by a random forest", importanceChart(importance)) : "",
-    hasValues ? section("Parameters together, better trials darker", scrolled(parallelChart(study))) : "",
+    hasValues ? section("Parameters together, better trials stronger", scrolled(parallelChart(study))) : "",
   ].join("");
   return [
     head(study),
