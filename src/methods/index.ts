@@ -1,2 +1,18 @@
-/** Methods of training that need more than a model and its loss. Imports train/, peft/, generate/ and below. */
+/**
+ * Methods of training, each from one config to a finished model. Imports train/, peft/, generate/, evaluate/ and below.
+ */
 export { adapterTraining } from "./adapter-training.ts";
+export { type ResolvedConfig, readConfigFile, resolveConfig, withField } from "./config/read.ts";
+export type { DatasetInput, SharedConfig, SharedInput } from "./config/schema.ts";
+export {
+  type AnyPreparedMethod,
+  defineMethod,
+  type Method,
+  type MethodConfig,
+  type MethodContext,
+  type MethodDefinition,
+  type PreparedMethod,
+} from "./method.ts";
+export { type Plan, planOf } from "./plan.ts";
+export { methods } from "./registry.ts";
+export { type MethodEvent, type MethodRunOptions, runMethod } from "./run.ts";

@@ -215,6 +215,6 @@ async function* samplesAt(
 /** Writes the result to model/, in place of an earlier one at once. */
 async function saveResult(folder: string, { objective }: AnyPreparedMethod): Promise<string> {
   const path = join(folder, "model");
-  await writeFolderAtomic(path, (temporary) => objective.save(temporary));
+  await writeFolderAtomic(path, (temporary) => (objective.saveResult ?? objective.save)(temporary));
   return path;
 }

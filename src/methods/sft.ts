@@ -1,14 +1,15 @@
 /** Supervised fine-tuning on conversations. */
 import { z } from "zod";
-import { type Conversation, type Rows, readConversations } from "../data/index.ts";
+import { type BadRows, type Conversation, type Rows, readConversations } from "../data/index.ts";
 import { chatFormat, type Tokenizer } from "../tokenizers/index.ts";
 import { languageModel } from "../train/index.ts";
 import type { SharedConfig } from "./config/schema.ts";
 import { defineMethod, type MethodContext } from "./method.ts";
+import { adapted } from "./parts/adapters.ts";
 import { padIdOf, sampler } from "./parts/causal.ts";
 import { conversationTokens, type LearnedPart, type LearnedTokens } from "./parts/conversation-tokens.ts";
 import { datasetsOf, openData } from "./parts/datasets.ts";
-import { openModel, openTokenizer, requireVocabulary, trainedParameters } from "./parts/models.ts";
+import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { previewTokens } from "./parts/preview.ts";
 import { fitTokens, tokenBatches } from "./parts/token-batches.ts";
 
@@ -56,7 +57,8 @@ training:
     requireVocabulary(tokenizer, model);
     const opened = await openData(config.data, context);
     const { learned } = config.method;
-    const read = (rows: Rows | undefined) => rows && learnedRows(rows, { config, tokenizer, learned, context });
+    const read = (rows: Rows | undefined) =>
+      rows && learnedRows(rows, { config, tokenizer, learned, context, badRows: opened.badRows });
     const train = (await read(opened.train)) as Learned;
     const validation = await read(opened.validation);
     const { batchSize = 8 } = config.training;
@@ -67,7 +69,7 @@ training:
     return {
       model,
       tokenizer,
-      objective: languageModel(model, { tokenizer, trained: trainedParameters(model, config) }),
+      objective: await adapted(config, { model, tokenizer }, (options) => languageModel(model, options)),
       trainData: trained.source,
       batchesPerEpoch: trained.batchesPerEpoch,
       validationData: measured?.source,
@@ -88,11 +90,11 @@ interface Learned {
 /** The conversations of rows as tokens. */
 async function learnedRows(
   rows: Rows,
-  parts: { config: SharedConfig; tokenizer: Tokenizer; learned: LearnedPart; context: MethodContext },
+  parts: { config: SharedConfig; tokenizer: Tokenizer; learned: LearnedPart; context: MethodContext; badRows: BadRows },
 ): Promise<Learned> {
-  const { config, tokenizer, learned, context } = parts;
+  const { config, tokenizer, learned, context, badRows } = parts;
   const [{ format, columns }] = datasetsOf(config.data.train) as { format?: never; columns?: Record<string, string> }[];
-  const { examples } = await readConversations(rows, { format, columns });
+  const { examples } = await readConversations(rows, { format, columns, badRows });
   const chat = chatFormat(tokenizer.chatTemplate, tokenizer);
   const tokens: LearnedTokens[] = [];
   for await (const conversation of examples as AsyncIterable<Conversation>) {

@@ -64,6 +64,8 @@ export interface Objective<B> {
   scorer?(): Scorer<B>;
   /** Writes what was learned into a folder, for others and for `load`. */
   save(folder: string): Promise<void>;
+  /** Writes the result of training, where that is another than what checkpoints have. @default as `save` */
+  saveResult?(folder: string): Promise<void>;
   /** Reads what `save` wrote. Changes nothing unless everything fits. */
   load(folder: string): Promise<void>;
 }

@@ -71,7 +71,11 @@ export const dataSection = z
   .describe("What is learned from.");
 
 const adapter = z
-  .looseObject({ type: z.enum(["lora", "ia3", "prompt", "prefix"]).default("lora") })
+  .looseObject({
+    type: z.enum(["lora", "ia3", "prompt", "p-tuning", "prefix"]).default("lora"),
+    from: text.optional().describe("An adapter's folder to go on from. Default: a new one."),
+    merge: z.boolean().default(false).describe("The result is the model with the adapter in its weights."),
+  })
   .describe("Light fine-tuning: the model stays as it is, and an adapter beside it is trained. docs/adapters.md.");
 
 const optimizer = z
