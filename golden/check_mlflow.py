@@ -17,7 +17,7 @@ def free_port():
 
 
 def wait_for(url):
-    for _ in range(120):
+    for _ in range(600):
         try:
             return urllib.request.urlopen(f"{url}/health", timeout=2).read()
         except OSError:

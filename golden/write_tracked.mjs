@@ -20,7 +20,7 @@ for (const [from, until] of [
   [5, 10],
 ]) {
   const trackers = [tensorBoard(), csv(), jsonl(), wandb({ folder: `${folder}/wandb`, project: "whales" })];
-  if (url) trackers.push(mlflow({ url, experiment: "whales", artifacts: [`${folder}/tracked.jsonl`] }));
+  if (url) trackers.push(mlflow({ url, finishTimeoutMs: 120_000, experiment: "whales", artifacts: [`${folder}/tracked.jsonl`] }));
   const run = { name: "tracked", folder, config };
   for await (const event of trackEvents(training(from, until), run, trackers)) {
     if (event.type !== "evaluation") continue;

@@ -24,7 +24,7 @@ export const crc32: Checksum = crcBy(0xedb88320);
 /** Castagnoli's, RFC 3720 section B.4. */
 export const crc32c: Checksum = crcBy(0x82f63b78);
 
-/** Added to a check that is stored beside its own data, as LevelDB and TensorFlow do: the check of a check is a constant. */
+/** Added to a check that is stored beside its data, as LevelDB and TensorFlow do: a check of a check says nothing. */
 const MASK_DELTA = 0xa282ead8;
 
 /** A check as it is stored in records. */

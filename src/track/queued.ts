@@ -171,7 +171,8 @@ class QueuedTracker implements Tracker {
   private warnOnce(error: unknown): void {
     if (this.hasWarned) return;
     this.hasWarned = true;
-    const reason = error instanceof Error ? error.message : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = /[.!?]$/.test(message) ? message : `${message}.`;
     this.warn(`${reason} Training goes on; the last ${this.options.mostQueued} entries wait, and are tried again`);
   }
 

@@ -14,7 +14,7 @@ export interface MlflowOptions extends QueueOptions {
   experiment?: string;
   /** Sent as `Authorization: Bearer`. @default none */
   token?: string;
-  /** Files that are uploaded at the end, where the server keeps them itself. @default report.html and README.md, if any */
+  /** Files to upload at the end, where the server keeps them itself. @default report.html and README.md, if any */
   artifacts?: readonly string[];
 }
 

@@ -20,8 +20,8 @@ const EPSILON = 1e-16;
 const MOST_TERMS = 10_000;
 
 /**
- * The upper regularised incomplete gamma function Q(a, x), for a above 0 and x of at least 0: by its series below a + 1,
- * by Lentz's continued fraction above (Abramowitz and Stegun 6.5.29 and 6.5.31).
+ * The upper regularised incomplete gamma function Q(a, x), for a above 0 and x of at least 0: by its series below
+ * a + 1, by Lentz's continued fraction above (Abramowitz and Stegun 6.5.29 and 6.5.31).
  */
 export function gammaQ(a: number, x: number): number {
   if (x <= 0) return 1;

@@ -15,7 +15,7 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [64, 508, 10, 214];
 const MOST_POINTS = 400;
 const TICKS = 4;
 
-/** Curves over the steps as SVG, in HTML with their names and what the pointer shows; nothing where there is no number. */
+/** Curves over the steps as SVG, in HTML with their names and what the pointer shows; nothing where no number is. */
 export function chartHtml(title: string, curves: readonly Curve[]): string {
   const finite = curves
     .map(({ name, points }) => ({ name, points: points.filter(({ value }) => Number.isFinite(value)) }))

@@ -25,7 +25,7 @@ export interface ReportExtras {
   confusion?: Confusion;
 }
 
-export const extrasPath = (folder: string): string => join(folder, "report.json");
+const extrasPath = (folder: string): string => join(folder, "report.json");
 
 /** @throws DataError for a file that is no such object */
 export async function readExtras(folder: string): Promise<ReportExtras> {

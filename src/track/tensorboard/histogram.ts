@@ -20,7 +20,7 @@ function limitsOf(): number[] {
   return [...positive.map((limit) => -limit).reverse(), 0, ...positive, Number.POSITIVE_INFINITY];
 }
 
-/** The histogram of the values that are finite, or undefined where there is none. Buckets outside of all values are left out. */
+/** The histogram of the finite values, or undefined where there is none; without buckets outside of all values. */
 export function histogramOf(values: ArrayLike<number>): Histogram | undefined {
   const limits = limitsOf();
   const counts = new Array<number>(limits.length).fill(0);

@@ -67,7 +67,7 @@ class EventFile implements TrackerSink {
   }
 }
 
-/** The time of a new file, in seconds: later than that of all others, for files are read in the order of their names. */
+/** The time of a new file, in seconds: later than that of all others, for files are read by their names' order. */
 async function nextSecond(folder: string, timeMs: number): Promise<string> {
   const names = await readdir(folder).catch(() => []);
   const times = names.map((name) => Number(fileName.exec(name)?.[1] ?? 0));

@@ -1,6 +1,6 @@
 /**
- * Files of records as LevelDB's log has them, with W&B's header and checks by CRC-32 of the kind and the data: blocks of
- * 32 KiB, a record cut where a block ends. github.com/google/leveldb, doc/log_format.md
+ * Files of records as LevelDB's log has them, with W&B's header and checks by CRC-32 of the kind and the data: blocks
+ * of 32 KiB, a record cut where a block ends. github.com/google/leveldb, doc/log_format.md
  */
 import { crc32 } from "../crc.ts";
 
