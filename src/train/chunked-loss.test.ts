@@ -62,7 +62,7 @@ test("what it cannot follow is refused by name", () => {
     }
   }
   expect(() => languageModel(new Twice(sizes, randomKey(1)), { lossChunk: 8 })).toThrow(/whose loss is its own/);
-  const parallel = new ParallelForCausalLM({ ...sizes, numLayers: 1 }, randomKey(1)); // says nothing of its output layer
+  const parallel = new ParallelForCausalLM(sizes, randomKey(1)); // says nothing of its output layer
   expect(() => languageModel(parallel, { lossChunk: 8 })).toThrow(
     /ParallelForCausalLM, whose outputLayer is undefined/,
   );
