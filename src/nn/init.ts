@@ -119,8 +119,9 @@ export function truncatedNormalInit(options: TruncatedNormalOptions = {}): Initi
 const LAST_SHARE = 1 - 2 ** -24;
 
 /**
- * Orthogonal, times a gain: rows, or columns where there are fewer, are at right angles and of length `gain`; of a kernel
- * [fanOut, ...] those of the matrix [fanOut, others]. Saxe et al. 2013, arXiv:1312.6120; as torch.nn.init.orthogonal_.
+ * Orthogonal, times a gain: rows, or columns where there are fewer, are at right angles and of length `gain`; of a
+ * kernel [fanOut, ...] those of the matrix [fanOut, others]. Saxe et al. 2013, arXiv:1312.6120; as
+ * torch.nn.init.orthogonal_.
  * @throws OptionError for a gain that is not above 0; the initialiser for a shape of fewer than 2 axes
  */
 export function orthogonalInit(gain = 1): Initializer {

@@ -52,15 +52,15 @@ function outputsOf(layers: readonly Layer[], run: () => unknown): Map<Layer, Ten
 /**
  * Layer-sequential unit variance: makes the weights of each Linear, Conv1D and Conv2d orthogonal and scales them, from
  * the first layer to the last, until what the layer makes of a batch has variance 1. Mishkin and Matas 2015,
- * arXiv:1511.06422, algorithm 1. `run` computes the module's outputs for the batch, such as () => model.forward(images).
- * Layers that `run` does not call stay as they are.
+ * arXiv:1511.06422, algorithm 1. `run` computes the module's outputs for the batch, such as
+ * () => model.forward(images). Layers that `run` does not call stay as they are.
  * @throws OptionError for wrong options, or where `run` calls no layer; DataError for outputs that are all the same
  *
  * @example
  * const model = new Linear({ inFeatures: 8, outFeatures: 8 }, randomKey(0));
  * const batch = normal(randomKey(1), [32, 8], { standardDeviation: 5 });
- * const results = await lsuv(model, () => model.forward(batch), randomKey(2));
- * results.length; // 1
+ * const layers = await lsuv(model, () => model.forward(batch), randomKey(2));
+ * layers.length; // 1
  */
 export async function lsuv(
   module: Module,

@@ -106,7 +106,7 @@ test("with f16 a step whose second gradients overflow changes the loss' scale al
     const optimizer = new Sam(new Sgd(model.namedParameters()), { rho });
     const step = compileTrainStep(supervised(model), optimizer, { clipNorm: 1, precision: "f16", scaler });
     await step({ x: normal(randomKey(2), [4, 4]) }, 0.1, at(0));
-  const isSame = String(await model.layer.weight.read()) === String(before);
+    const isSame = String(await model.layer.weight.read()) === String(before);
     return { isSame, scale: await scaler.scale.item() };
   };
   expect(await run(0.1)).toEqual({ isSame: false, scale: 16 });
