@@ -113,6 +113,12 @@ test("with f16 a step whose second gradients overflow changes the loss' scale al
   expect(await run(1e38)).toEqual({ isSame: true, scale: 8 });
 });
 
+test("SAM and layers that are computed again give the same weights", async () => {
+  const create = (model: Net) => new Sam(new Sgd(model.namedParameters()), { rho: 0.7 });
+  const [plain, again] = [await stepped(create), await stepped(create, { checkpointActivations: true })];
+  for (const key of Object.keys(plain.numbers)) expectClose(key, again.numbers[key], plain.numbers[key], 1e-6);
+});
+
 test("SAM needs a step with a batch", () => {
   const optimizer = new Sam(new Sgd(new Net().namedParameters()));
   expect(() => optimizer.update([], { learningRate: 1 })).toThrow("Sam.update: expected gradientsAgain");
