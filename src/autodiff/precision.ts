@@ -6,12 +6,17 @@ import { cast, type OpEntry, withScope } from "../ops/index.ts";
  * The same values with their products (matmul, convolution, attention) in a shorter float dtype, and what is sensitive
  * (sums, norms, softmax, losses, exponentials) in f32, as each op's entry says; what is neither follows its inputs.
  * Leaves stay as they are, so trained weights remain in f32 and get f32 gradients. Micikevicius et al. 2018,
- * arXiv:1710.03740.
+ * arXiv:1710.03740. So do `kept` values, whatever they are computed from: weights that a step has changed already.
  */
-export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f32">): Value[] {
+export function autocast(
+  values: readonly Value[],
+  dtype: Exclude<FloatDType, "f32">,
+  kept: readonly Value[] = [],
+): Value[] {
+  const isKept = new Set(kept);
   const replacements = new Map<Value, Value>();
   const casts = new Map<Value, Map<FloatDType, Value>>();
-  const lookUp = (value: Value) => replacements.get(value) ?? value;
+  const lookUp = (value: Value) => (isKept.has(value) ? value : (replacements.get(value) ?? value));
   /** One cast for all users of a value, in the scope of the first. */
   const inDType = (value: Value, to: FloatDType, scope = ""): Value => {
     if (value.dtype === to) return value;

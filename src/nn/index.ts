@@ -16,6 +16,7 @@ export {
   useBlocks,
 } from "./block-layers.ts";
 export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConfig } from "./convolution.ts";
+export { depthRates, dropPath } from "./drop-path.ts";
 export { functionalCall } from "./functional-call.ts";
 export { mergeHeads, splitHeads } from "./heads.ts";
 export {
@@ -25,10 +26,14 @@ export {
   type Initializer,
   linearInit,
   normalInit,
+  orthogonalInit,
+  type TruncatedNormalOptions,
+  truncatedNormalInit,
   uniformInit,
   xavierNormal,
   xavierUniform,
 } from "./init.ts";
+export { type InitRule, initialize } from "./initialize.ts";
 export { type KeyPattern, matchesKey } from "./key-pattern.ts";
 export {
   type CacheDType,
@@ -56,6 +61,7 @@ export {
   type Norm,
   RMSNorm,
 } from "./layers.ts";
+export { type LsuvOptions, type LsuvResult, lsuv } from "./lsuv.ts";
 export { mapModules, mapParameters, namedModules } from "./map-modules.ts";
 export {
   CheckpointError,

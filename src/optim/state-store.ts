@@ -1,23 +1,21 @@
 import type { DType } from "../base/index.ts";
 import {
   abs,
-  add,
   cast,
   constant,
   div,
-  gather,
   greater,
   max,
   mul,
   pad,
   reshape,
   slice,
-  sub,
   type Tensor,
+  takeAlong,
   Variable,
   where,
-  zeros,
 } from "../tensor/index.ts";
+import { dynamicMap, nearestCodes } from "./dynamic-map.ts";
 
 /** A number that an optimizer keeps for each element of a parameter, or for a part of it. */
 export interface StateSpec {
@@ -46,7 +44,7 @@ function filled<D extends DType>(name: string, dtype: D, shape: readonly number[
 /** Numbers of a block, which share a scale: the block size of the published code since 2023; 2048 in the paper. */
 const BLOCK = 256;
 /** What is smaller is kept in f32, as in the published code: it is most sensitive and saves nothing. */
-export const LEAST_8BIT_SIZE = 4096;
+const LEAST_8BIT_SIZE = 4096;
 
 /** The store of a state: in f32, or in 8 bits where it is large. */
 export function createStore(name: string, spec: StateSpec, bits: 8 | 32): StateStore {
@@ -63,23 +61,6 @@ function plainStore(name: string, { shape, initial }: StateSpec): StateStore {
 }
 
 /**
- * The 256 numbers that 8 bits stand for, rising: 0, 1, and the middles of equal parts of [0.1, 1] times powers of ten
- * from 1e-6 to 1, each with twice as many parts as the next lower one. Dettmers et al. 2021, arXiv:2110.02861,
- * section 1.3; without a sign there are twice as many parts.
- */
-export function dynamicMap(isUnsigned: boolean): Float32Array<ArrayBuffer> {
-  const numbers = [0, 1];
-  for (let exponent = 0; exponent < 7; exponent++) {
-    const parts = 2 ** (exponent + (isUnsigned ? 1 : 0));
-    for (let part = 0; part < parts; part++) {
-      const middle = 10 ** (exponent - 6) * (0.1 + (0.9 * (part + 0.5)) / parts);
-      numbers.push(...(isUnsigned ? [middle] : [middle, -middle]));
-    }
-  }
-  return Float32Array.from(numbers).sort();
-}
-
-/**
  * State in 8 bits a number: each block of 256 is divided by its largest size, and what is left becomes the nearest
  * number of a `dynamicMap`. Formulas see f32; only what is kept between steps is rounded.
  */
@@ -89,17 +70,16 @@ class BlockStore implements StateStore {
   private readonly codes: Variable<"u8">; //   [blocks, 256]
   private readonly scales: Variable<"f32">; // [blocks, 1]
   private readonly map: Tensor<"f32">; //     [256]
-  private readonly middles: Tensor<"f32">; // [255]
+  private readonly isUnsigned: boolean;
 
   constructor(name: string, { shape, isUnsigned, initial }: StateSpec) {
     const blocks = Math.ceil(sizeOf(shape) / BLOCK);
     const map = dynamicMap(isUnsigned);
     this.shape = shape;
+    this.isUnsigned = isUnsigned;
     this.codes = filled(`${name}.codes`, "u8", [blocks, BLOCK], map.length - 1); // 1, times the scale
     this.scales = filled(`${name}.scales`, "f32", [blocks, 1], initial);
     this.map = constant("f32", [map.length], map);
-    const middles = map.subarray(1).map((value, i) => (value + map[i]) / 2);
-    this.middles = constant("f32", [middles.length], middles);
     this.variables = new Map<string, Variable>([
       [".codes", this.codes],
       [".scales", this.scales],
@@ -107,8 +87,9 @@ class BlockStore implements StateStore {
   }
 
   read(): Tensor<"f32"> {
-    const numbers = mul(gather(this.map, cast(this.codes.value, "i32")), this.scales.value); // [blocks, 256]
-    return reshape(slice(reshape(numbers, [-1]), { end: sizeOf(this.shape) }), this.shape);
+    const codes = reshape(cast(this.codes.value, "i32"), [-1]);
+    const shares = reshape(takeAlong(this.map, codes), this.codes.shape); // faster than gather for single numbers
+    return reshape(slice(reshape(mul(shares, this.scales.value), [-1]), { end: sizeOf(this.shape) }), this.shape);
   }
 
   write(next: Tensor<"f32">): void {
@@ -117,17 +98,7 @@ class BlockStore implements StateStore {
     const rows = reshape(pad(reshape(next, [-1]), [[0, missing]]), [blocks, BLOCK]);
     const scales = max(abs(rows), { axes: [1], keepDims: true }); // [blocks, 1]
     const shares = div(rows, where(greater(scales, 0), scales, 1));
-    this.codes.assign(cast(this.nearest(shares), "u8"));
+    this.codes.assign(nearestCodes(shares, this.isUnsigned));
     this.scales.assign(scales);
-  }
-
-  /** The places of the nearest numbers of the map, by a binary search among the middles between them. */
-  private nearest(x: Tensor<"f32">): Tensor<"i32"> {
-    let place = zeros(x.shape, "i32");
-    for (let step = BLOCK / 2; step >= 1; step /= 2) {
-      const isAbove = greater(x, gather(this.middles, sub(add(place, step), 1)));
-      place = add(place, mul(cast(isAbove, "i32"), step));
-    }
-    return place;
   }
 }

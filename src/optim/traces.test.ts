@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Parameter } from "../nn/index.ts";
 import { expectClose, tolerances } from "../testing/close.ts";
 import { dynamicMaps, type OptimizerTrace, optimizerTraces, traceOptimizer } from "../testing/optimizer-problem.ts";
+import { dynamicMap } from "./dynamic-map.ts";
 import {
   AdaDelta,
   Adafactor,
@@ -23,7 +24,6 @@ import {
   StochasticAverage,
   type WeightAverage,
 } from "./index.ts";
-import { dynamicMap } from "./state-store.ts";
 
 type Parameters = ReadonlyMap<string, Parameter>;
 const all = () => true;

@@ -10,14 +10,20 @@ import { Variable } from "./variable.ts";
 /**
  * The same tensor with its products computed in bf16 or f16, and what is sensitive in f32. Use it on a loss before
  * `grad`: variables stay in f32 and get f32 gradients. With f16 scale the loss too (LossScaler), or small gradients
- * become 0.
+ * become 0. Tensors in `kept` stay as they are with all that they are computed from: what gradients are taken of, where
+ * that is no variable's present value.
  *
  * @example
  * const x = tensor([[1, 2]]);
  * await autocast(matmul(x, x, { transposeB: true }), "bf16").toArray(); // [[5]]
  */
-export function autocast<D extends DType>(x: Tensor<D>, dtype: Exclude<FloatDType, "f32">): Tensor<D> {
-  return new Tensor(autodiff.autocast([x.ir], dtype)[0]);
+export function autocast<D extends DType>(
+  x: Tensor<D>,
+  dtype: Exclude<FloatDType, "f32">,
+  kept: readonly Tensor[] = [],
+): Tensor<D> {
+  const values = kept.map(({ ir }) => ir);
+  return new Tensor(autodiff.autocast([x.ir], dtype, values)[0]);
 }
 
 /** How the scale of a `LossScaler` begins and changes. */

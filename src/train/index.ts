@@ -15,6 +15,7 @@ export {
   type LabelledInputs,
   type TaskLoss,
 } from "./objectives/meta.ts";
+export { type PenaltyOptions, withPenalty } from "./objectives/penalty.ts";
 export { type PrototypicalOptions, prototypical } from "./objectives/prototypical.ts";
 export { reptile } from "./objectives/reptile.ts";
 export { type SupervisedOptions, supervised } from "./objectives/supervised.ts";

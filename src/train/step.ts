@@ -82,7 +82,9 @@ export function compileTrainStep<B>(
   const parameters = [...optimizer.parameters.values()];
   /** The loss at what the parameters are now, and its gradients in their order, cut by value. */
   const differentiate = (batch: B, step: Tensor<"i32">) => {
-    const { loss, metrics = {} } = lossOf(objective, batch, { key: settings.key?.fold(step), settings });
+    const { loss, metrics = {} } = lossOf(objective, batch, {
+      ...{ key: settings.key?.fold(step), settings, parameters },
+    });
     const used = usedBy(loss, parameters, settings.frozen);
     const scaled = scaler?.gradients(loss, used);
     const raw = scaled?.gradients ?? grad(loss, used);
@@ -125,15 +127,23 @@ export function stepSettings(where: string, options: StepOptions) {
   return { ...options, clipValue, precision, scaler };
 }
 
+/** What `lossOf` needs besides a batch. */
+interface LossRun {
+  key: RandomKey | undefined;
+  settings: StepOptions;
+  /** Whose values stay in f32, also where a step has assigned them. @default none: those of variables do anyway */
+  parameters?: readonly Parameter[];
+}
+
 /** Of a training step: with its dropout, in its precision. */
 export function lossOf<B>(
   objective: Pick<Objective<B>, "loss">,
   batch: B,
-  { key, settings }: { key: RandomKey | undefined; settings: StepOptions },
+  { key, settings, parameters = [] }: LossRun,
 ): ObjectiveResult {
   const { precision = "f32", checkpointActivations = false } = settings;
   const { loss: exact, weight, metrics } = objective.loss(batch, { key, isTraining: true });
-  const loss = precision === "f32" ? exact : autocast(exact, precision);
+  const loss = precision === "f32" ? exact : autocast(exact, precision, parameters);
   if (!checkpointActivations) return { loss, weight, metrics };
   const entries = Object.entries(metrics ?? {});
   const results = checkpointLayers([loss, ...(weight ? [weight] : []), ...entries.map(([, metric]) => metric)]);

@@ -5,6 +5,8 @@ import {
   ChannelNorm,
   Conv2d,
   constantInit,
+  depthRates,
+  dropPath,
   LayerNorm,
   Linear,
   Module,
@@ -16,7 +18,6 @@ import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } fro
 import { activation, type Fields, list, number, positive, probability, size } from "../config.ts";
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
-import { depthRates, dropPath } from "./drop-path.ts";
 import {
   ImageClassifier,
   ImageEncoder,

@@ -1,10 +1,11 @@
 /** Layers that are left out in training, by example. */
+
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { depthRates, dropPath } from "../../nn/index.ts";
 import { broadcastTo, normal, ones, randomKey } from "../../tensor/index.ts";
 import { fromConfig } from "../index.ts";
-import { depthRates, dropPath } from "./drop-path.ts";
 
 test("what is left out is left out for a whole example, and the mean stays", async () => {
   const x = ones([4000, 2, 3]);

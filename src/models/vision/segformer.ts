@@ -8,7 +8,9 @@ import {
   activations,
   BatchNorm2d,
   Conv2d,
+  depthRates,
   dropout,
+  dropPath,
   LayerNorm,
   Linear,
   Module,
@@ -31,7 +33,6 @@ import {
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
-import { depthRates, dropPath } from "./drop-path.ts";
 import {
   ImageClassifier,
   ImageEncoder,

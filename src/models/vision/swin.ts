@@ -5,7 +5,9 @@
 import {
   type Activation,
   activations,
+  depthRates,
   dropout,
+  dropPath,
   LayerNorm,
   Linear,
   Module,
@@ -35,7 +37,6 @@ import { activation, type Fields, flag, list, number, positive, probability, req
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
-import { depthRates, dropPath } from "./drop-path.ts";
 import {
   ImageClassifier,
   ImageEncoder,
