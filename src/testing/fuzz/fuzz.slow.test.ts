@@ -49,6 +49,13 @@ const targets = [
   "regex",
   "gbnf",
   "lark",
+  "rows-text",
+  "rows-csv",
+  "rows-gzip",
+  "parquet",
+  "arrow",
+  "conll",
+  "examples",
 ];
 test.each(targets)(
   "%s",
