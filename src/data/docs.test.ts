@@ -16,8 +16,12 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   await mkdir(join(folder, "data"));
   const write = (name: string, content: string) => writeFile(join(folder, "data", name), content);
-  const review = (i: number) => JSON.stringify({ text: `Room ${i} was clean and quiet, and the staff were kind to us.` });
-  await write("reviews.jsonl", `${[0, 1, 2].map(review).join("\n")}\n{"text"\n${[...Array(40).keys()].map(review).join("\n")}`);
+  const review = (i: number) =>
+    JSON.stringify({ text: `Room ${i} was clean and quiet, and the staff were kind to us.` });
+  await write(
+    "reviews.jsonl",
+    `${[0, 1, 2].map(review).join("\n")}\n{"text"\n${[...Array(40).keys()].map(review).join("\n")}`,
+  );
   await write("table.csv", "text,label\nfine,good\nawful,bad\n");
   await write("qa.csv", "frage,antwort\nWas?,Das.\n");
   await write("alpaca.json", JSON.stringify([{ instruction: "Add.", input: "1 2", output: "3" }]));

@@ -36,7 +36,10 @@ const rowsIn = async (name: string) =>
     .map((line) => JSON.parse(line));
 
 const reviews = [
-  ...Array.from({ length: 40 }, (_, i) => ({ text: `The room number ${i} was clean and the staff were friendly.`, label: i % 4 ? "good" : "bad" })),
+  ...Array.from({ length: 40 }, (_, i) => ({
+    text: `The room number ${i} was clean and the staff were friendly.`,
+    label: i % 4 ? "good" : "bad",
+  })),
   { text: "the room number 3 WAS clean, and the staff were friendly", label: "good" },
   { text: "Das Zimmer war sauber und das Personal sehr freundlich zu uns.", label: "good" },
 ];
@@ -54,18 +57,39 @@ test("stats, preview, dedup, filter, split and convert, one after another", asyn
   });
   expect((await data("stats", at("a.jsonl"))).out).toMatch(/rows +42, and 1 bad ones\nformat +classification/);
   const preview = await data("preview", at("a.jsonl"), "--rows", "2", "--skip", "1");
-  expect(preview.out).toMatch(/format classification \(text=text, label=label\)\n\n.*a.jsonl:2\n {2}text: The room number 1 /);
+  expect(preview.out).toMatch(
+    /format classification \(text=text, label=label\)\n\n.*a.jsonl:2\n {2}text: The room number 1 /,
+  );
 
   const dedup = await data("dedup", at("a.jsonl"), "--out", at("b.jsonl"), "--removed", at("removed.jsonl"));
   expect(dedup.err).toMatch(/1 of 42 rows repeat others\n.*b.jsonl: 41 rows\n/);
   expect(dedup.err).toMatch(/1 bad row left out:\n.*a.jsonl:43: no JSON/);
   expect((await rowsIn("removed.jsonl"))[0]).toMatchObject({ duplicate_of: 3 });
-  const near = await data("dedup", at("a.jsonl"), "--method", "minhash", "--shingle", "1", "--threshold", "0.6", "--out", at("n.jsonl"));
+  const near = await data(
+    "dedup",
+    at("a.jsonl"),
+    "--method",
+    "minhash",
+    "--shingle",
+    "1",
+    "--threshold",
+    "0.6",
+    "--out",
+    at("n.jsonl"),
+  );
   expect(near.err).toMatch(/40 of 42 rows repeat others/);
 
   await writeFile(at("eval.txt"), "Somebody wrote that the room number 7 was clean and the staff were friendly.\n");
   const words = ["--language", "en", "--min-chars", "10", "--decontaminate", at("eval.txt"), "--ngram", "10"];
-  const filter = await data("filter", at("b.jsonl"), ...words, "--out", at("c.parquet"), "--rejected", at("rejected.jsonl"));
+  const filter = await data(
+    "filter",
+    at("b.jsonl"),
+    ...words,
+    "--out",
+    at("c.parquet"),
+    "--rejected",
+    at("rejected.jsonl"),
+  );
   expect(filter.err).toMatch(/2 of 41 rows left out\n {2}1 {2}\S.*\n {2}1 {2}\S/);
   expect((await rowsIn("rejected.jsonl")).map(({ rejected_for }) => rejected_for)).toEqual([
     'of the evaluation set: "the room number 7 was clean and the staff were"',
@@ -91,8 +115,18 @@ test("other formats become messages, with the columns that are named", async () 
   const { err } = await data("convert", at("qa.csv"), "--as", "messages", ...columns, "--out", at("qa.jsonl"));
   expect(err).toMatch(/1 rows that are no conversation left out:\n.*qa.csv:3: an empty antwort/);
   expect(await rowsIn("qa.jsonl")).toEqual([
-    { messages: [{ role: "user", content: "Was?" }, { role: "assistant", content: "Das." }] },
-    { messages: [{ role: "user", content: "Wer?" }, { role: "assistant", content: "Der." }] },
+    {
+      messages: [
+        { role: "user", content: "Was?" },
+        { role: "assistant", content: "Das." },
+      ],
+    },
+    {
+      messages: [
+        { role: "user", content: "Wer?" },
+        { role: "assistant", content: "Der." },
+      ],
+    },
   ]);
 });
 
@@ -118,7 +152,9 @@ test("build asks a model, checks what it writes, and goes on where it was ended"
   const words = ["build", at("town.txt"), "--url", url, "--model", "m", "--passage", "80", "--concurrency", "1"];
   try {
     const dry = await data(...words, "--dry-run", "--price-prompt", "1000", "--price-completion", "1000");
-    expect(dry.out).toMatch(/Passage:\nThe harbour[\s\S]*3 requests, about \d+ tokens of prompts and 1800 of answers, a cost of/);
+    expect(dry.out).toMatch(
+      /Passage:\nThe harbour[\s\S]*3 requests, about \d+ tokens of prompts and 1800 of answers, a cost of/,
+    );
     expect(api.requests).toHaveLength(0);
 
     api.answers.push(
@@ -136,7 +172,9 @@ test("build asks a model, checks what it writes, and goes on where it was ended"
     await expect(data(...words, "--out", at("pairs.jsonl"))).rejects.toThrow(/400 no such model.*model's name/);
     expect(await readdir(folder)).not.toContain("pairs.jsonl");
 
-    api.answers.splice(0, api.answers.length, { json: { ...answer([]).json, choices: [{ message: { content: "no" } }] } });
+    api.answers.splice(0, api.answers.length, {
+      json: { ...answer([]).json, choices: [{ message: { content: "no" } }] },
+    });
     const before = api.requests.length;
     const { err } = await data(...words, "--out", at("pairs.jsonl"), "--price-prompt", "2");
     expect(api.requests.length - before).toBe(4); // each of two passages twice, for its answer is no list
@@ -180,7 +218,9 @@ test("build ends before it costs more", async () => {
     expect(api.requests).toHaveLength(2);
     expect(err).toMatch(/2 of 3 passages.*\n[\s\S]*--max-cost is reached/);
     await expect(data(...words, "--out", at("cheap2.jsonl"), "--max-cost", "1")).rejects.toThrow(/prices/);
-    await expect(data("build", at("town.txt"), "--url", "x", "--model", "m", "--out", at("y.jsonl"))).rejects.toThrow(/address of an API/);
+    await expect(data("build", at("town.txt"), "--url", "x", "--model", "m", "--out", at("y.jsonl"))).rejects.toThrow(
+      /address of an API/,
+    );
   } finally {
     await api.close();
   }

@@ -1,6 +1,5 @@
 /** How the commands of `kindling data` read files, and write what is left of them. */
 import type { Command } from "commander";
-import { OptionError } from "../../base/index.ts";
 import {
   BadRows,
   type FileFormat,
@@ -163,10 +162,4 @@ export async function writing(
   } finally {
     dispose();
   }
-}
-
-/** @throws OptionError for an option that a command cannot do without */
-export function required<T>(value: T | undefined, option: string, example: string): T {
-  if (value !== undefined) return value;
-  throw new OptionError({ where: "data", expected: option, received: "none", fix: `add it, as ${example}` });
 }

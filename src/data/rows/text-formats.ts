@@ -88,7 +88,7 @@ function columnNames(cells: readonly string[]): string[] {
 }
 
 /** The cells of a record. @throws RecordError for a quote that does not end, or text behind one */
-export function csvCells(text: string, delimiter: string): string[] {
+function csvCells(text: string, delimiter: string): string[] {
   if (!text.includes('"')) return text.split(delimiter);
   const cells: string[] = [];
   let at = 0;

@@ -2,7 +2,15 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { BadRows, openConll, openRows, readConversations, readExamples, rowsOf, StatsCollector } from "../../data/index.ts";
+import {
+  BadRows,
+  openConll,
+  openRows,
+  readConversations,
+  readExamples,
+  rowsOf,
+  StatsCollector,
+} from "../../data/index.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import type { Target } from "./target.ts";
 
@@ -13,8 +21,19 @@ const conll = "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\nPeter\tNNP\tB-
 
 /** Rows of the formats of examples. */
 const examples: readonly object[] = [
-  { messages: [{ role: "user", content: "a" }, { role: "assistant", content: null, tool_calls: [{}] }], tools: "[{}]" },
-  { conversations: [{ from: "human", value: "a" }, { from: "gpt", value: "b" }] },
+  {
+    messages: [
+      { role: "user", content: "a" },
+      { role: "assistant", content: null, tool_calls: [{}] },
+    ],
+    tools: "[{}]",
+  },
+  {
+    conversations: [
+      { from: "human", value: "a" },
+      { from: "gpt", value: "b" },
+    ],
+  },
   { instruction: "a", input: "b", output: "c", system: null },
   { chosen: "\n\nHuman: a\n\nAssistant: b", rejected: "\n\nHuman: a\n\nAssistant: c" },
   { prompt: [{ role: "user", content: "a" }], completion: "b", label: true },
@@ -48,7 +67,11 @@ export function rowTargets(golden: string, scratch: string): Record<string, Targ
       .filter((name) => name.endsWith(ending))
       .map((name) => readFileSync(join(golden, "tables", name)));
   return {
-    "rows-text": target("x.bin", [csv, lines, list].map((text) => Buffer.from(text)), 1500),
+    "rows-text": target(
+      "x.bin",
+      [csv, lines, list].map((text) => Buffer.from(text)),
+      1500,
+    ),
     "rows-csv": target("x.csv", [Buffer.from(csv)], 1000),
     "rows-gzip": target("x.jsonl.gz", [gzipSync(lines)], 300),
     parquet: target("x.parquet", files(".parquet"), 1500),

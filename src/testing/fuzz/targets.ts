@@ -17,7 +17,6 @@ import { checkedTokenizer } from "../../tokenizers/safe-file.ts";
 import { wavFile } from "../wav-file.ts";
 import { grammarTargets } from "./grammars.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
-import type { Random } from "./random.ts";
 import { rowTargets } from "./rows.ts";
 import type { Target } from "./target.ts";
 
