@@ -52,8 +52,6 @@ const targets = [
   "rows-text",
   "rows-csv",
   "rows-gzip",
-  "parquet",
-  "arrow",
   "conll",
   "examples",
 ];

@@ -1,5 +1,5 @@
 /** Readers of files of rows, and of the formats of examples. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import {
@@ -43,8 +43,8 @@ const examples: readonly object[] = [
   { anchor: "a", positive: "b", negatives: ["c"], score: 0.5 },
 ];
 
-/** @param golden the folder of golden files @param scratch a folder for inputs */
-export function rowTargets(golden: string, scratch: string): Record<string, Target> {
+/** @param scratch a folder for inputs */
+export function rowTargets(scratch: string): Record<string, Target> {
   const target = (name: string, originals: readonly Uint8Array[], count: number): Target => ({
     count,
     make: (random) => mutateBytes(random.pick(originals), random),
@@ -62,10 +62,6 @@ export function rowTargets(golden: string, scratch: string): Record<string, Targ
       }
     },
   });
-  const files = (ending: string) =>
-    readdirSync(join(golden, "tables"))
-      .filter((name) => name.endsWith(ending))
-      .map((name) => readFileSync(join(golden, "tables", name)));
   return {
     "rows-text": target(
       "x.bin",
@@ -74,8 +70,6 @@ export function rowTargets(golden: string, scratch: string): Record<string, Targ
     ),
     "rows-csv": target("x.csv", [Buffer.from(csv)], 1000),
     "rows-gzip": target("x.jsonl.gz", [gzipSync(lines)], 300),
-    parquet: target("x.parquet", files(".parquet"), 1500),
-    arrow: target("x.arrow", [...files(".feather"), ...files(".arrow")], 1500),
     conll: {
       count: 500,
       make: (random) => mutateBytes(Buffer.from(conll), random),
