@@ -2,6 +2,11 @@
  * Data sets: text corpora, token files streamed from disk, and sources of batches. Imports tokenizers/, tensor/ and
  * below.
  */
+
+export type { ModelEndpoint, Usage } from "./build/ask.ts";
+export { type BuildOptions, type BuildProgress, type BuildReport, buildPairs, estimateBuild } from "./build/build.ts";
+export type { PairChecks } from "./build/check.ts";
+export { type GeneratedPair, type PairKind, type Passage, pairMessages, passagesOf } from "./build/pairs.ts";
 export {
   type Episode,
   type EpisodeBatch,
@@ -10,10 +15,6 @@ export {
   type SplitClassesOptions,
   splitClasses,
 } from "./episodes.ts";
-export type { ModelEndpoint, Usage } from "./build/ask.ts";
-export { type BuildOptions, type BuildProgress, type BuildReport, buildPairs, estimateBuild } from "./build/build.ts";
-export type { PairChecks } from "./build/check.ts";
-export { type GeneratedPair, type PairKind, type Passage, pairMessages, passagesOf } from "./build/pairs.ts";
 export { type BatchOptions, batchesOf } from "./examples.ts";
 export { ClassNames, type ClassValue } from "./formats/class-names.ts";
 export { type ConllOptions, openConll, squadRows } from "./formats/conll.ts";
