@@ -39,7 +39,7 @@ export async function openParquet(path: string): Promise<Rows> {
       readable(path, async () => {
         const [rowStart, rowEnd] = [starts[group], starts[group] + counts[group]];
         const rows: Record<string, unknown>[] = [];
-        // one column after another: of several that fail at once the library leaves some unhandled, which ends the program
+        // one column after another: of several that fail at once the library leaves some unhandled, which ends Node
         for (const column of columns) {
           const options = { file, metadata, compressors, utf8: false, rowStart, rowEnd, columns: [column] };
           const cells = await parquetReadObjects(options);
