@@ -103,8 +103,8 @@ export const limits = {
   /** Pixels of an SVG times the depth of its elements: each may be a layer, which takes 4 bytes for each. */
   svgLayers: 2 ** 28,
   /**
-   * Rows of a row group of Parquet, or of a batch of Arrow, which is read as a whole. pyarrow writes groups of a million,
-   * Hugging Face's datasets of a thousand.
+   * Rows of a row group of Parquet, or of a batch of Arrow, which is read as a whole. pyarrow writes groups of a
+   * million, Hugging Face's datasets of a thousand.
    */
   tableBlockRows: 2 ** 24,
   /** A side of the picture that a preprocessor_config.json asks for. Models take 224 to 2048. */

@@ -9,6 +9,7 @@ import { typed } from "./command.ts";
 import { addCompare } from "./compare.ts";
 import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
+import { addData } from "./data/command.ts";
 import { addDeploy } from "./deploy.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -321,6 +322,7 @@ export function createProgram(): Command {
     addGateway,
     addCompare,
     addFiles,
+    addData,
     addLibrary,
     addRuns,
     addMonitor,

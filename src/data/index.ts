@@ -2,6 +2,11 @@
  * Data sets: text corpora, token files streamed from disk, and sources of batches. Imports tokenizers/, tensor/ and
  * below.
  */
+
+export type { ModelEndpoint, Usage } from "./build/ask.ts";
+export { type BuildOptions, type BuildProgress, type BuildReport, buildPairs, estimateBuild } from "./build/build.ts";
+export type { PairChecks } from "./build/check.ts";
+export { type GeneratedPair, type PairKind, type Passage, pairMessages, passagesOf } from "./build/pairs.ts";
 export {
   type Episode,
   type EpisodeBatch,
@@ -65,7 +70,15 @@ export { type GopherOptions, gopherFaults } from "./quality/gopher.ts";
 export { type DetectedLanguage, languageDetector } from "./quality/language.ts";
 export { MinHasher, type MinHashOptions, type MinHashParameters, minHashParameters } from "./quality/minhash.ts";
 export { findNearDuplicates, type NearDuplicates } from "./quality/near-duplicates.ts";
-export { type SplitName, type SplitOptions, splitOf, splitRows } from "./quality/split.ts";
+export { checkShares, type SplitName, type SplitOptions, splitOf, splitRows } from "./quality/split.ts";
+export {
+  type ColumnStats,
+  type DataStats,
+  Distribution,
+  rowText,
+  StatsCollector,
+  type Summary,
+} from "./quality/stats.ts";
 export { type BadRow, type BadRowOptions, BadRows } from "./rows/bad-rows.ts";
 export {
   concatRows,
@@ -81,8 +94,9 @@ export { type OpenDatasetOptions, openDataset } from "./rows/dataset.ts";
 export { openDocuments, openMediaFolder } from "./rows/media-folder.ts";
 export { type FileFormat, type OpenRowsOptions, openRows, type StreamedRow, streamRows } from "./rows/open-rows.ts";
 export { type Row, type Rows, rowsOf } from "./rows/rows.ts";
-export { type SplitFiles, splitFilesOf } from "./rows/splits.ts";
+export { dataFilesIn, type SplitFiles, splitFilesOf } from "./rows/splits.ts";
 export type { CsvOptions } from "./rows/text-formats.ts";
+export { type RowsWriter, writeRows } from "./rows/write-rows.ts";
 export type { Source } from "./source.ts";
 export { type TextChunk, TextCorpus } from "./text.ts";
 export { type TokenBatch, TokenDataset, type TokenDatasetOptions, TokenWriter } from "./token-dataset.ts";

@@ -5,9 +5,9 @@ import { permute } from "./permute.ts";
 const GROUP_BATCHES = 50;
 
 /**
- * An order of each epoch in which examples of a batch have similar lengths, so that little is padded: a random order cut
- * into groups of 50 batches, each sorted by length, whose batches are then shuffled. The first batch of the first epoch
- * has the longest example, so that memory which does not suffice is noticed at once.
+ * An order of each epoch in which examples of a batch have similar lengths, so that little is padded: a random order
+ * cut into groups of 50 batches, each sorted by length, whose batches are then shuffled. The first batch of the first
+ * epoch has the longest example, so that memory which does not suffice is noticed at once.
  */
 export function lengthGroupedOrder(
   lengths: ArrayLike<number>,

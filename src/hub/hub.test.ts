@@ -37,8 +37,10 @@ let folder: string;
 let options: HubOptions;
 
 function answer(request: IncomingMessage, response: ServerResponse): unknown {
-  const url = decodeURIComponent(request.url ?? "");
-  requests.push({ url, range: request.headers.range, authorization: request.headers.authorization });
+  const asked = decodeURIComponent(request.url ?? "");
+  // a data set has the same files, behind addresses of its own
+  const url = asked.replace(/^\/api\/datasets\/(?=me\/tiny)/, "/api/models/").replace(/^\/datasets\/(?=me\/tiny)/, "/");
+  requests.push({ url: asked, range: request.headers.range, authorization: request.headers.authorization });
   const json = (value: unknown, headers: Record<string, string> = {}, status = 200) => {
     response.writeHead(status, { "content-type": "application/json", ...headers });
     response.end(JSON.stringify(value));
@@ -116,6 +118,20 @@ describe("pull", () => {
     expect(requests.some(({ url }) => url.endsWith(".bin"))).toBe(false);
     const model = await fromPretrained(path, { task: "sequence-classification" });
     expect(model.config.labels).toHaveLength(3);
+  });
+
+  test("brings a data set's files, all of its kinds, into a folder of its own", async () => {
+    repo.files = {
+      "README.md": { bytes: Buffer.from("# tiny"), isLarge: false },
+      "data/train.jsonl": { bytes: Buffer.from('{"x": 1}'), isLarge: false },
+    };
+    const dataset = { ...options, kind: "dataset", include: ["*"] } as const;
+    const path = await pull("me/tiny", dataset);
+    expect(path).toBe(join(folder, "datasets--me--tiny", "snapshots", COMMIT));
+    expect(await readFile(join(path, "data/train.jsonl"), "utf8")).toBe('{"x": 1}');
+    for (const { url } of requests) expect(url).toMatch(/^\/(api\/)?datasets\/me\/tiny\//);
+    expect(await pull("me/tiny", { ...dataset, isOffline: true })).toBe(path);
+    await expect(pull("me/tiny", { ...dataset, source: "modelscope" })).rejects.toThrow(/Hugging Face's hub/);
   });
 
   test("a second time fetches no file; offline asks nobody", async () => {

@@ -119,5 +119,9 @@ async function modelScopeRepository(client: HubClient, id: string, revision: str
       .filter(({ Type: type }) => type !== "tree")
       .map(({ Path: path, Size: size, Sha256: hash }) => remoteFile(id, path, size, hash));
   };
-  return { commit: revision, files: await list(""), urlOf: addressesIn({ source: "modelscope" }, client.endpoint, id, revision) };
+  return {
+    commit: revision,
+    files: await list(""),
+    urlOf: addressesIn({ source: "modelscope" }, client.endpoint, id, revision),
+  };
 }

@@ -22,8 +22,8 @@ export interface ReadExamples<E> {
 
 /**
  * Examples of rows in a format that is recognised, or named. Each row is read once to see whether it is one.
- * @throws DataError where rows are in no format, for a row that is none and is not to be skipped, and where none is left;
- *   OptionError as `recogniseFormat`
+ * @throws DataError where rows are in no format, for a row that is none and is not to be skipped, and where none is
+ *   left; OptionError as `recogniseFormat`
  */
 export async function readExamples<F extends ExampleFormat>(
   rows: Rows,

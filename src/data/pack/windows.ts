@@ -99,7 +99,10 @@ function concatenated(lengths: ArrayLike<number>, contextLength: number): Piece[
   return windows;
 }
 
-/** Best-fit decreasing: lengths are few, so that pieces are sorted by counting, and windows by the room that is left. */
+/**
+ * Best-fit decreasing: lengths are few, so that pieces are sorted by counting, and windows by the room that is
+ * left.
+ */
 function bestFit(lengths: ArrayLike<number>, contextLength: number): Piece[][] {
   const windows: Piece[][] = [];
   const open = new OpenWindows(contextLength);

@@ -13,8 +13,8 @@ export class SeenTexts {
   count = 0;
 
   /**
-   * @param options isNormalised: whether texts that differ in case, punctuation, spaces or forms of characters alone are
-   *   the same. @default true
+   * @param options isNormalised: whether texts that differ in case, punctuation, spaces or forms of characters alone
+   *   are the same. @default true
    */
   constructor({ isNormalised = true }: { isNormalised?: boolean } = {}) {
     this.isNormalised = isNormalised;

@@ -141,7 +141,8 @@ function topShare(words: readonly string[], size: number): number {
     counts.set(sequence, (counts.get(sequence) ?? 0) + 1);
   }
   let most = 0;
-  for (const [sequence, count] of counts) if (count > 1) most = Math.max(most, count * (sequence.length - size + 1)); // without the spaces
+  // without the spaces between the words
+  for (const [sequence, count] of counts) if (count > 1) most = Math.max(most, count * (sequence.length - size + 1));
   return most;
 }
 

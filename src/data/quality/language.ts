@@ -13,10 +13,12 @@ const MOST_CHARACTERS = 2000;
 const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
 
 /**
- * Opens a detector of 60 languages, by the sequences of characters that are usual in each (eld's medium tables, which
- * take 60 MB of memory).
+ * Opens a detector of 60 languages, by the sequences of characters that are usual in each (eld's medium tables).
+ * @param wanted languages that the caller looks for. @default any
+ * @throws OptionError for a language that is no code of two letters
  */
-export async function languageDetector(): Promise<(text: string) => DetectedLanguage> {
+export async function languageDetector(wanted: readonly string[] = []): Promise<(text: string) => DetectedLanguage> {
+  requireLanguages("languageDetector", wanted);
   const { eld } = await import("eld/medium");
   return (text) => {
     const sample = text.slice(0, MOST_CHARACTERS);
@@ -31,7 +33,7 @@ export async function languageDetector(): Promise<(text: string) => DetectedLang
 }
 
 /** @throws OptionError for what is no code of two letters */
-export function requireLanguages(where: string, languages: readonly string[]): void {
+function requireLanguages(where: string, languages: readonly string[]): void {
   const wrong = languages.find((language) => !/^[a-z]{2}$/.test(language));
   if (wrong === undefined) return;
   throw new OptionError({

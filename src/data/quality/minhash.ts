@@ -114,8 +114,8 @@ export class MinHasher {
   }
 
   /**
-   * The least value of each permutation over the shingles of a text; undefined for a text without words. Two texts agree
-   * in a share of the values that is their Jaccard similarity, on average.
+   * The least value of each permutation over the shingles of a text; undefined for a text without words. Two texts
+   * agree in a share of the values that is their Jaccard similarity, on average.
    */
   signature(text: string): Uint32Array | undefined {
     const shingles = shingleHashes(text, this.parameters.shingleWords);

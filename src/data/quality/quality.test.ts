@@ -117,7 +117,7 @@ test("near duplicates that were planted are found as datasketch finds them", asy
     passages,
     edits,
     jaccard,
-    found,
+    found: theirFinds,
     parameters,
     expected: usual,
   } = JSON.parse(await readFile(new URL("minhash.json", golden), "utf8"));
@@ -136,7 +136,7 @@ test("near duplicates that were planted are found as datasketch finds them", asy
     expect(Math.abs(common / (a.size + b.size - common) - expected)).toBeLessThan(0.02); // of words with apostrophes
   }
   const [totals, seeds] = [{ ours: 0, theirs: 0 }, [1, 2, 3]];
-  for (const [name, theirs] of Object.entries(found) as [string, number[]][]) {
+  for (const [name, theirs] of Object.entries(theirFinds) as [string, number[]][]) {
     const threshold = Number(name);
     const { bands, rows } = minHashParameters({ threshold });
     expect([bands, rows]).toEqual(parameters[name]);

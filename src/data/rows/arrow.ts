@@ -98,16 +98,17 @@ async function bytesOf(file: FileHandle, { start, length }: Pick<Place, "start" 
   return bytes;
 }
 
+/** Times are numbers of milliseconds in the library; the column's type says what they are. */
 function rowsIn(table: Table): Row[] {
-  const columns = table.schema.fields.map(({ name }, i) => [name, table.getChildAt(i) as Vector] as const);
+  const names = table.schema.fields.map(({ name }) => name);
+  const columns = names.map((_, i) => {
+    const column = table.getChildAt(i) as Vector;
+    const { type } = column;
+    return Array.from(column, (value) => (typeof value === "string" ? value : arrowValue(value, type)));
+  });
   return Array.from({ length: table.numRows }, (_, row) =>
-    Object.fromEntries(columns.map(([name, column]) => [name, cellOf(column, row)])),
+    Object.fromEntries(names.map((name, i) => [name, columns[i][row]])),
   );
-}
-
-/** A cell. Times are numbers of milliseconds in the library, which says by the column's type what they are. */
-function cellOf(column: Vector, row: number): unknown {
-  return arrowValue(column.get(row), column.type);
 }
 
 type ArrowType = Vector["type"];

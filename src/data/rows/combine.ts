@@ -150,7 +150,8 @@ export interface InterleaveOptions {
   seed?: number;
   /**
    * When there are enough: "first-exhausted" once a set has no more rows; "all-exhausted" once each set was through,
-   * those that are through begin anew; "without-repetition" when all rows were taken, from the sets that have some left.
+   * those that are through begin anew; "without-repetition" when all rows were taken, from the sets that have some
+   * left.
    * @default "first-exhausted"
    */
   stopping?: "first-exhausted" | "all-exhausted" | "without-repetition";
@@ -159,8 +160,8 @@ export interface InterleaveOptions {
 const STOPPING = ["first-exhausted", "all-exhausted", "without-repetition"];
 
 /**
- * Rows of several sets in turn, or drawn by weights, as `interleave_datasets` of Hugging Face's datasets mixes them. The
- * mixture is decided at once, by the seed alone, so that it can be resumed anywhere; it takes 8 bytes a row.
+ * Rows of several sets in turn, or drawn by weights, as `interleave_datasets` of Hugging Face's datasets mixes them.
+ * The mixture is decided at once, by the seed alone, so that it can be resumed anywhere; it takes 8 bytes a row.
  * @throws OptionError for wrong options, or a set without rows
  */
 export function interleaveRows<R>(sets: readonly Rows<R>[], options: InterleaveOptions = {}): Rows<R> {

@@ -9,7 +9,10 @@ import { splitFilesOf } from "./splits.ts";
 
 /** Which data set is opened, and how its files are read. */
 export interface OpenDatasetOptions {
-  /** One of the configurations that the card of the data set names. @default the one that is the default, or the first */
+  /**
+   * One of the configurations that the card of the data set names. @default the one that is the default, or the
+   * first
+   */
   configuration?: string;
   /** How a repository is fetched. */
   hub?: HubOptions;

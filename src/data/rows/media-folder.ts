@@ -37,9 +37,9 @@ export async function isMediaFolder(folder: string): Promise<boolean> {
 
 /**
  * Pictures or sounds of a folder, in the order of their paths. A row has the path as `image` or `audio`, and what is
- * known of it: of metadata.jsonl or metadata.csv, whose column `file_name` names files from the folder on, all its other
- * columns; without such a file the name of the folder that a picture is in, as `label`. So torchvision's ImageFolder and
- * the imagefolder and audiofolder of Hugging Face's datasets have it.
+ * known of it: of metadata.jsonl or metadata.csv, whose column `file_name` names files from the folder on, all its
+ * other columns; without such a file the name of the folder that a picture is in, as `label`. So torchvision's
+ * ImageFolder and the imagefolder and audiofolder of Hugging Face's datasets have it.
  * @throws DataError for a folder without pictures and sounds, or with both; for metadata that names a file which is not
  *   there, or has no `file_name`
  */

@@ -36,8 +36,8 @@ const optionNames = [
 
 /**
  * Rows of a file, of several, or of a folder, by number. Text is JSON Lines, a list of JSON, CSV, TSV or plain lines,
- * each also gzipped; tables are Parquet and Arrow IPC (Feather). A folder has files of rows, in the order of their names;
- * or pictures or sounds: see `openMediaFolder`.
+ * each also gzipped; tables are Parquet and Arrow IPC (Feather). A folder has files of rows, in the order of their
+ * names; or pictures or sounds: see `openMediaFolder`.
  * @throws DataError for a file that is missing, empty, damaged, in another encoding, or has a bad row that is not to be
  *   skipped; OptionError for wrong options
  */

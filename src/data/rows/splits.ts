@@ -38,9 +38,9 @@ export async function dataFilesIn(folder: string): Promise<string[]> {
 export type SplitFiles = Readonly<Record<string, readonly string[]>>;
 
 /**
- * The splits of a folder and the files of each: as its README.md says in `configs`, of the first configuration or of the
- * one that is named; otherwise by the words train, validation, test and their relatives in the names of files or, where
- * those say nothing, of folders. What names no split is "train".
+ * The splits of a folder and the files of each: as its README.md says in `configs`, of the first configuration or of
+ * the one that is named; otherwise by the words train, validation, test and their relatives in the names of files or,
+ * where those say nothing, of folders. What names no split is "train".
  * @throws DataError for a folder without files of rows, or a configuration that it has not
  */
 export async function splitFilesOf(folder: string, configuration?: string): Promise<SplitFiles> {

@@ -35,8 +35,8 @@ export function lineSplitter(): Splitter {
 }
 
 /**
- * Records of CSV. A line end within quotes belongs to a cell. RFC 4180, and a quote that does not begin a cell is one of
- * its characters. A lone "\r", as old spreadsheets wrote it, ends a record too.
+ * Records of CSV. A line end within quotes belongs to a cell. RFC 4180, and a quote that does not begin a cell is one
+ * of its characters. A lone "\r", as old spreadsheets wrote it, ends a record too.
  */
 export function csvSplitter(delimiter: string): Splitter {
   const separator = delimiter.charCodeAt(0);

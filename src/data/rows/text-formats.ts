@@ -53,8 +53,8 @@ export interface CsvOptions {
 
 /**
  * CSV, RFC 4180: cells are texts; those in quotes may hold delimiters, line ends and doubled quotes.
- * @throws RecordError in the reader, for a record with another number of cells than there are columns; HeaderError for a
- *   header that cannot be
+ * @throws RecordError in the reader, for a record with another number of cells than there are columns; HeaderError for
+ *   a header that cannot be
  */
 export function csvFormat({ delimiter = ",", hasHeader = true, columns }: CsvOptions): RecordFormat {
   const reader = () => {
@@ -88,7 +88,7 @@ function columnNames(cells: readonly string[]): string[] {
 }
 
 /** The cells of a record. @throws RecordError for a quote that does not end, or text behind one */
-export function csvCells(text: string, delimiter: string): string[] {
+function csvCells(text: string, delimiter: string): string[] {
   if (!text.includes('"')) return text.split(delimiter);
   const cells: string[] = [];
   let at = 0;

@@ -49,6 +49,11 @@ const targets = [
   "regex",
   "gbnf",
   "lark",
+  "rows-text",
+  "rows-csv",
+  "rows-gzip",
+  "conll",
+  "examples",
 ];
 test.each(targets)(
   "%s",

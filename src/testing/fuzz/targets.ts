@@ -17,16 +17,8 @@ import { checkedTokenizer } from "../../tokenizers/safe-file.ts";
 import { wavFile } from "../wav-file.ts";
 import { grammarTargets } from "./grammars.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
-import type { Random } from "./random.ts";
-
-export interface Target {
-  /** Inputs, of which a run of the slow tests tries so many. */
-  count: number;
-  /** One input, as it is shown where it fails. */
-  make(random: Random): Uint8Array | string;
-  /** Reads it. Throws errors of Kindling's alone. */
-  run(input: Uint8Array | string): Promise<void>;
-}
+import { rowTargets } from "./rows.ts";
+import type { Target } from "./target.ts";
 
 const texts = ["Call me Ishmael.  <s> é 漢字 1234\n\n", "", "a".repeat(300), "\u0301\u0323".repeat(40), "🙂\ud800x"];
 
@@ -119,6 +111,7 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
     preprocessor: json(preprocessors(golden), 1000, async (value) => {
       new ImageProcessor(value).process([{ width: 5, height: 3, channels: 4, data: new Uint8Array(60).fill(9) }]);
     }),
+    ...rowTargets(scratch),
     ...grammarTargets(JSON.parse(gunzipSync(read("json-schema.json.gz")).toString())),
     config: {
       count: 400,
