@@ -97,10 +97,20 @@ export const isMapped = ({ buffer }: ArrayBufferView): boolean => mapped.has(buf
 
 /** Parts of mapped memory that somebody has for himself, by their first and last bytes. */
 const claims = new WeakMap<ArrayBufferLike, [begin: number, end: number][]>();
+/** Memory that whoever made it has let go. */
+const handedOver = new WeakSet<ArrayBufferLike>();
 
-/** Whether numbers are in mapped memory that is from now on the caller's: nobody else has asked for it before. */
-export function claimMapped({ buffer, byteOffset, byteLength }: ArrayBufferView): boolean {
-  if (!mapped.has(buffer)) return false;
+/** Says that nobody else uses an array: whoever claims it may have it as it is, and needs no copy. */
+export function handOver({ buffer, byteLength }: ArrayBufferView): void {
+  if (byteLength === buffer.byteLength) handedOver.add(buffer);
+}
+
+/**
+ * Whether numbers are, in mapped memory or handed over, from now on the caller's: nobody else has asked for them
+ * before.
+ */
+export function claimMemory({ buffer, byteOffset, byteLength }: ArrayBufferView): boolean {
+  if (!mapped.has(buffer)) return byteLength === buffer.byteLength && handedOver.delete(buffer);
   const taken = claims.get(buffer) ?? [];
   const end = byteOffset + byteLength;
   if (taken.some(([from, to]) => byteOffset < to && from < end)) return false;

@@ -199,7 +199,6 @@ export {
 export {
   type BlockMatmulOptions,
   blockMatmul,
-  dequantizeBlocks,
   dequantizeLinear,
   type FakeQuantizeOptions,
   fakeQuantize,

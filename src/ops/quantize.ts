@@ -1,15 +1,13 @@
 import { DTypeError, requireFloatDType, roundHalfToEven, ShapeError } from "../base/index.ts";
 import { describe, type Node, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
 import { apply, constantOf } from "./apply.ts";
-import { add, clip, floor, mul, round, sub } from "./arithmetic.ts";
+import { add, clip, mul, round, sub } from "./arithmetic.ts";
 import { stopGradient } from "./control.ts";
 import { defineOp, notDifferentiable } from "./define.ts";
 import { cast } from "./elementwise.ts";
 import type { OpEntry } from "./entry.ts";
-import { hostTensor, stridesOf } from "./host-tensor.ts";
-import type { Lowering } from "./lowering.ts";
-import { matmul } from "./matmul.ts";
-import { stack } from "./movement.ts";
+import { type HostTensor, hostTensor, stridesOf } from "./host-tensor.ts";
+import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
 import { reshape } from "./shape.ts";
 import { slice } from "./slice.ts";
 
@@ -190,65 +188,103 @@ const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoin
     }
     return { dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] };
   },
-  gradient: ({ x, packed, scales, zeroPoints, dy }, { bits, blockSize }) => ({
-    x: matmul(
-      dy,
-      dequantizeBlocks(packed, scales, zeroPoints, x.shape[x.shape.length - 1] as number, {
-        bits: bits as 4 | 8,
-        blockSize,
-      }),
-    ),
-  }),
+  gradient: ({ x, packed, scales, zeroPoints, dy }, attributes) => {
+    const dx = apply(blockInputGradientEntry, [dy, packed, scales, zeroPoints], attributes);
+    const width = x.shape[x.shape.length - 1] as number; // the last block may be longer than what is left of x
+    return { x: dx.shape[dx.shape.length - 1] === width ? dx : slice(dx, { axis: -1, end: width }) };
+  },
   lower: (graph, { x, packed, scales, zeroPoints }, attributes, node) =>
     lowerBlockMatmul(graph, [x, packed, scales, zeroPoints], attributes, node),
   reference: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }, [type]) => {
     const out = hostTensor(type.shape);
     const width = x.shape[x.shape.length - 1];
-    const blocks = scales.shape[1];
-    const bytes = (blockSize * bits) / 8;
-    const unpack = (data: Float64Array, first: number, i: number) =>
-      bits === 8 ? data[first + i] : (data[first + (i >> 1)] >> (4 * (i & 1))) & 15;
+    const weightAt = blockReader({ packed, scales, zeroPoints }, { bits, blockSize });
     out.data.forEach((_, at) => {
       const [row, n] = [Math.floor(at / features), at % features];
-      for (let k = 0; k < width; k++) {
-        const block = Math.floor(k / blockSize);
-        const q = unpack(packed.data, (n * blocks + block) * bytes, k % blockSize);
-        const zero = unpack(zeroPoints.data, n * zeroPoints.shape[1], block);
-        out.data[at] += x.data[row * width + k] * (q - zero) * scales.data[n * blocks + block];
-      }
+      for (let k = 0; k < width; k++) out.data[at] += x.data[row * width + k] * weightAt(n, k);
     });
     return out;
   },
 });
 
-/** The numbers that packed blocks stand for: [N, K]. */
-export function dequantizeBlocks(
-  packed: Value,
-  scales: Value,
-  zeroPoints: Value,
-  width: number,
-  { bits, blockSize }: BlockMatmulOptions,
-): Value {
-  const [features, blocks] = requireStatic("dequantizeBlocks", scales.shape);
-  const numbers = unpackBits(packed, [features, blocks, blockSize], bits, scales.dtype);
-  const zeros = unpackBits(zeroPoints, [features, -1], bits, scales.dtype);
-  const exact = reshape(zeros.shape[1] === blocks ? zeros : sliceColumns(zeros, blocks), [features, blocks, 1]);
-  const weights = reshape(mul(sub(numbers, exact), reshape(scales, [features, blocks, 1])), [
-    features,
-    blocks * blockSize,
-  ]);
-  return blocks * blockSize === width ? weights : sliceColumns(weights, width);
+/** Gives the number of a row and a column that packed blocks stand for. */
+function blockReader(
+  { packed, scales, zeroPoints }: Record<"packed" | "scales" | "zeroPoints", HostTensor>,
+  { bits, blockSize }: Pick<BlockAttributes, "bits" | "blockSize">,
+): (row: number, column: number) => number {
+  const blocks = scales.shape[1];
+  const bytes = (blockSize * bits) / 8;
+  const unpack = (data: Float64Array, first: number, i: number) =>
+    bits === 8 ? data[first + i] : (data[first + (i >> 1)] >> (4 * (i & 1))) & 15;
+  return (n, k) => {
+    const block = Math.floor(k / blockSize);
+    const q = unpack(packed.data, (n * blocks + block) * bytes, k % blockSize);
+    const zero = unpack(zeroPoints.data, n * zeroPoints.shape[1], block);
+    return (q - zero) * scales.data[n * blocks + block];
+  };
 }
 
-const sliceColumns = (x: Value, count: number) => slice(x, { axis: 1, end: count });
+/** Numbers of a weight that its gradient has in f32 at the same time. */
+const EXPANDED_NUMBERS = 2 ** 22;
 
-/** Bytes as numbers; of two 4-bit numbers in a byte the low one comes first. */
-function unpackBits(bytes: Value, shape: readonly number[], bits: 4 | 8, dtype: Value["dtype"]): Value {
-  const numbers = cast(bytes, dtype);
-  if (bits === 8) return reshape(numbers, shape);
-  const high = floor(mul(numbers, 1 / 16));
-  return reshape(stack([sub(numbers, mul(high, 16)), high], -1), shape);
-}
+/**
+ * dy W, the gradient of `blockMatmul` with respect to x: dy [..., N] -> [..., K]. The kernel for blocks has no such
+ * product, so the rows of W are expanded, some at a time, and let go. Which rows are meant is computed from dy, with a
+ * factor of 0: ONNX Runtime would otherwise expand all weights of a model at once, when the graph is compiled.
+ */
+const blockInputGradientEntry: OpEntry = defineOp<"dy" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
+  name: "blockInputGradient",
+  precision: "low",
+  batch: "leading",
+  inputs: ["dy", "packed", "scales", "zeroPoints"],
+  infer: ({ dy, scales }, { blockSize }) => ({
+    dtype: dy.dtype,
+    shape: [...dy.shape.slice(0, -1), (scales.shape[1] as number) * blockSize],
+  }),
+  // a product with W once more: its own gradient is that with Wᵀ
+  gradient: ({ packed, scales, zeroPoints, dy }, attributes) => ({
+    dy: apply(blockMatmulEntry, [dy, packed, scales, zeroPoints], attributes),
+  }),
+  lower: (graph, { dy, packed, scales, zeroPoints }, { bits, blockSize, features }, node) => {
+    const width = node.outputs[0].shape[node.outputs[0].shape.length - 1] as number;
+    const rank = node.inputs[0].shape.length;
+    const [first, end] = [new Array<number>(rank).fill(0), new Array<number>(rank).fill(1)];
+    const number = graph.node("Slice", [dy, i64Vector(graph, first), i64Vector(graph, end)]); // [1, ..., 1]
+    const integer = graph.node("Reshape", [
+      graph.node("Cast", [number], { to: onnxTypeCode.i64 }),
+      i64Vector(graph, [1]),
+    ]);
+    const zero = graph.node("Mul", [integer, graph.constant("i64", [], [0])]);
+    // a shape that is known when the graph runs: with another the constant would be copied
+    const shape = graph.node("Add", [i64Vector(graph, [features, (width * bits) / 8]), zero]);
+    const data = graph.node("Reshape", [packed, shape]);
+    const count = Math.max(1, Math.floor(EXPANDED_NUMBERS / width));
+    const products: string[] = [];
+    for (let start = 0; start < features; start += count) {
+      const stop = Math.min(features, start + count);
+      const rows = Array.from({ length: stop - start }, (_, i) => start + i);
+      const ids = graph.node("Add", [i64Vector(graph, rows), zero]);
+      const settings = { bits, block_size: blockSize, gather_axis: 0, quantize_axis: 1 };
+      const weights = graph.node("GatherBlockQuantized", [data, ids, scales, zeroPoints], settings, "com.microsoft");
+      const part =
+        stop - start === features
+          ? dy
+          : graph.node("Slice", [dy, ...[[start], [stop], [-1]].map((vector) => i64Vector(graph, vector))]);
+      products.push(graph.node("MatMul", [part, weights])); // [..., K]
+    }
+    return products.reduce((a, b) => graph.node("Add", [a, b]));
+  },
+  reference: ({ dy, packed, scales, zeroPoints }, { bits, blockSize, features }, [type]) => {
+    const out = hostTensor(type.shape);
+    const width = out.shape[out.shape.length - 1];
+    const weightAt = blockReader({ packed, scales, zeroPoints }, { bits, blockSize });
+    out.data.forEach((_, at) => {
+      const [row, k] = [Math.floor(at / width), at % width];
+      for (let n = 0; n < features; n++) out.data[at] += dy.data[row * features + n] * weightAt(n, k);
+    });
+    return out;
+  },
+});
 
 /**
  * x Wᵀ with W in blocks of 4- or 8-bit integers, as in GPTQ and GGUF: w = (q - zeroPoint) scale.

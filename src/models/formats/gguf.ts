@@ -5,6 +5,7 @@ import {
   fileAt,
   GgufFile,
   type GgufType,
+  handOver,
   isMapped,
   releasePages,
   type StoredFile,
@@ -86,6 +87,7 @@ export async function loadGguf(
     } finally {
       kept?.close(isDone);
     }
+    for (const { data } of state.values()) if (data instanceof Float32Array) handOver(data); // no other has these
     loadStateDict(path, model.namedState(), state);
     if (weights === "stored") keepStorage(model, state);
     model.generationConfig = generationFromGguf(path, header);

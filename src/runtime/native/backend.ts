@@ -1,5 +1,5 @@
 import type { HostArray } from "../../base/index.ts";
-import { claimMapped, releasePages } from "../../files/index.ts";
+import { claimMemory, releasePages } from "../../files/index.ts";
 import { REORDER } from "../backend.mjs";
 import type { CompileRequest, HostCall, HostData, Request, RunRequest, RunResult, Stage } from "../protocol.ts";
 import { Buffers, type Progress } from "./buffers.ts";
@@ -78,9 +78,9 @@ export class NativeBackend {
     return request;
   }
 
-  /** A tensor for numbers: a copy, or a mapped part of a file as it is, for the first who brings it. */
+  /** A tensor for numbers: a copy; or mapped and handed over numbers as they are, for the first who brings them. */
   private valueFor({ type, shape, data }: Pick<HostData, "type" | "shape" | "data">): NativeValue {
-    if (claimMapped(data)) return NativeValue.over(this.ort, type, shape, data);
+    if (claimMemory(data)) return NativeValue.over(this.ort, type, shape, data);
     this.copied(data);
     return copyOf(this.ort, { type, shape, data });
   }
