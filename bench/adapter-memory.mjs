@@ -64,7 +64,9 @@ if (way) await train(/** @type {"full" | "lora" | "qlora"} */ (way));
 else {
   const peaks = new Map();
   for (const way of Object.keys(ways)) {
-    const line = execFileSync(process.execPath, [fileURLToPath(import.meta.url), size, path, way], { encoding: "utf8" });
+    const line = execFileSync(process.execPath, [fileURLToPath(import.meta.url), size, path, way], {
+      encoding: "utf8",
+    });
     const { peak, opened, trainedCount, loss, seconds } = JSON.parse(line.trim().split("\n").at(-1) ?? "");
     peaks.set(way, peak);
     const ratio = (peak / (peaks.get("full") ?? peak)).toFixed(2);

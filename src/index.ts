@@ -11,6 +11,7 @@ export * from "./generate/index.ts";
 export { type HubOptions, type PlaceOptions, pull } from "./hub/index.ts";
 export { printGraph } from "./ir/index.ts";
 export * from "./losses/index.ts";
+export * from "./methods/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
 export * from "./optim/index.ts";

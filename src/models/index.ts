@@ -11,7 +11,7 @@ export {
 } from "./classic/classic.ts";
 export { type CompanionOptions, saveCompanions } from "./companions.ts";
 export * as configFields from "./config.ts";
-export type { CausalLMConfig, ForwardOptions } from "./decoders/causal-decoder.ts";
+export { type CausalDecoder, type CausalLMConfig, type ForwardOptions, TextPrefix } from "./decoders/causal-decoder.ts";
 export {
   type BlockOptions,
   CausalLM,

@@ -39,7 +39,7 @@ function wholeLabels(labels: Labels): Tensor<"i32"> {
 }
 
 /** Labels that do not count, as in PyTorch and transformers. */
-const IGNORED = -100;
+export const IGNORED = -100;
 
 /**
  * Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] ->

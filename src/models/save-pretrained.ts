@@ -37,6 +37,9 @@ export interface SaveOptions {
   tokenizer?: CompanionOptions["tokenizer"];
 }
 
+/** Names of the parameters of adapters. */
+const ADAPTED = /\.lora_|\.ia3_l$|^text_prefix\./;
+
 /** Tasks of models that write, and have a generation_config.json. */
 const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "image-to-text", "image-text-to-text"];
 
@@ -53,7 +56,7 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
     throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
   }
-  const adapted = [...model.namedState().keys()].find((key) => key.includes(".lora_"));
+  const adapted = [...model.namedState().keys()].find((key) => ADAPTED.test(key));
   if (adapted !== undefined) {
     const fix = "merge the adapter first, or save it alone: applied.merge(), applied.save(folder)";
     throw new OptionError({ where: "savePretrained", expected: "the model's weights alone", received: adapted, fix });

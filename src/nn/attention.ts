@@ -57,12 +57,15 @@ export function multiHeadAttention(
   const { dropoutProbability = 0, key, cache, onWeights } = options;
   requireProbability("multiHeadAttention", dropoutProbability);
   const scale = options.scale ?? 1 / Math.sqrt(headWidth(q, numHeads));
-  if (cache) return cache.attend(q, k, v, { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap });
   const drops = key !== undefined && dropoutProbability > 0;
   const onProbabilities: TensorAttentionOptions["onProbabilities"] = (weights) => {
     onWeights?.(weights as Tensor<"f32">);
     return drops ? dropout(weights, dropoutProbability, key) : weights;
   };
+  if (cache) {
+    const settings = { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap };
+    return cache.attend(q, k, v, drops ? { ...settings, onProbabilities } : settings);
+  }
   const output = scaledDotProductAttention(
     splitHeads(q, numHeads),
     splitHeads(k, numKeyHeads),

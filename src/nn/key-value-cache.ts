@@ -23,6 +23,7 @@ import {
   slice,
   sub,
   type Tensor,
+  type TensorAttentionOptions,
 } from "../tensor/index.ts";
 import { headWidth, mergeHeads, splitHeads } from "./heads.ts";
 
@@ -64,6 +65,11 @@ export interface CachedAttentionSettings {
   bias?: Tensor<"f32">;
   /** Scores s become cap tanh(s / cap). @default none */
   softCap?: number;
+  /**
+   * What becomes of the attention weights, such as dropout in training behind a prefix: of a GrowingCache alone, since
+   * nothing is dropped in generation. @default they are taken as they are
+   */
+  onProbabilities?: TensorAttentionOptions["onProbabilities"];
 }
 
 /**
@@ -273,13 +279,15 @@ export class GrowingCache implements KeyValueCache {
 function attendToKeys(
   q: Tensor<"f32">,
   { k, v, scales }: LayerState,
-  { numHeads, scale, bias, softCap, slidingWindow }: CachedAttentionSettings,
+  { numHeads, scale, bias, softCap, slidingWindow, onProbabilities }: CachedAttentionSettings,
   { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
 ): Tensor<"f32"> {
   const width = headWidth(q, numHeads);
   const [keys, values] = [widened(k, scales?.k), widened(v, scales?.v)].map((x) => resizeLast(x, width));
   const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
-  return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, { scale, bias, softCap, mask }));
+  // blocks would share one key of dropout
+  const options = { scale, bias, softCap, mask, ...(onProbabilities && { onProbabilities, blocks: 1 }) };
+  return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, options));
 }
 
 /** What the numbers of a cache stand for: those in i8 are steps of a scale. */

@@ -4,7 +4,9 @@ import type { PretrainedModel } from "../models/index.ts";
 import { EmbeddingTable, type Module, mapModules, Projection } from "../nn/index.ts";
 import { arange, cast, type Device, div, equal, floor, reshape, type Tensor } from "../tensor/index.ts";
 import { type Adapter, widened } from "./adapter.ts";
-import { type FittedAdapter, type FittedLayer, fitAdapter } from "./fit-adapter.ts";
+import { type FittedAdapter, fitAdapter } from "./fit-adapter.ts";
+import type { FittedLora } from "./fitted-layer.ts";
+import type { LoraConfig } from "./lora-config.ts";
 import { AdapterStack, PooledProjection, type StackNumbers, type TracedAdapters } from "./pooled-layer.ts";
 
 /** How many adapters there is room for, and how large they may be. */
@@ -22,7 +24,7 @@ export interface PooledAdapter {
   readonly name: string;
   readonly adapter: Adapter;
   /** Of its layers, by their paths. */
-  readonly layers: ReadonlyMap<string, FittedLayer>;
+  readonly layers: ReadonlyMap<string, FittedLora>;
 }
 
 /**
@@ -73,10 +75,11 @@ export class AdapterPool {
    *   the model's, which are no update of a row; and what `applyAdapter` throws
    */
   async add(name: string, adapter: Adapter, onWarning?: OnWarning): Promise<PooledAdapter> {
-    const fitted = fitAdapter(this.model, adapter, onWarning);
+    const fitted = fitAdapter(this.model, requireLora(adapter), onWarning);
     await requireUpdates(this.model, fitted);
     const { maxRank } = this.options;
-    const rank = Math.max(...fitted.layers.map((layer) => layer.rank));
+    const ofLora = fitted.layers as readonly FittedLora[];
+    const rank = Math.max(...ofLora.map((layer) => layer.rank));
     if (rank > maxRank)
       throw new OptionError({
         where: `adapter ${name}`,
@@ -84,7 +87,7 @@ export class AdapterPool {
         received: String(rank),
         fix: "give the generator a larger maxAdapterRank",
       });
-    const layers = new Map(fitted.layers.map((layer) => [layer.path, layer]));
+    const layers = new Map(ofLora.map((layer) => [layer.path, layer]));
     const pooled: PooledAdapter = { id: ++this.ids, name, adapter, layers };
     await this.change(async () => {
       await this.makeRoom(pooled, rank);
@@ -234,6 +237,19 @@ export class AdapterPool {
   }
 }
 
+const APPLY_ALONE = "apply the adapter to the model, alone (applyAdapter)";
+
+/** @throws DataError for an adapter of another kind than LoRA */
+function requireLora(adapter: Adapter): Adapter<LoraConfig> {
+  if (adapter.config.type === "LORA") return adapter as Adapter<LoraConfig>;
+  throw new DataError({
+    where: `${adapter.name}, peft_type`,
+    expected: '"LORA", where rows of one run have different adapters',
+    received: adapter.config.type,
+    fix: APPLY_ALONE,
+  });
+}
+
 /** @throws DataError for an adapter that is more than updates of linear layers */
 async function requireUpdates(model: PretrainedModel, { adapter, layers, replaced }: FittedAdapter): Promise<void> {
   const refuse = (key: string, received: string): never => {
@@ -241,10 +257,10 @@ async function requireUpdates(model: PretrainedModel, { adapter, layers, replace
       where: `${adapter.name}, ${key}`,
       expected: "updates of linear layers alone, where rows of one run have different adapters",
       received,
-      fix: "apply the adapter to the model, alone (applyAdapter)",
+      fix: APPLY_ALONE,
     });
   };
-  const { config } = adapter;
+  const config = adapter.config as LoraConfig;
   if (config.useDora) refuse("use_dora", "true");
   if (config.loraBias) refuse("lora_bias", "true");
   const table = layers.find(({ layer }) => layer instanceof EmbeddingTable);

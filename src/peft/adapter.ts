@@ -10,7 +10,7 @@ import {
   type StoredTensor,
 } from "../files/index.ts";
 import type { StateTensor } from "../nn/index.ts";
-import { type LoraConfig, loraConfigFromJson } from "./lora-config.ts";
+import { type AdapterConfig, configFromJson, isPrompt } from "./adapter-config.ts";
 
 /** The config of an adapter. */
 export const ADAPTER_CONFIG = "adapter_config.json";
@@ -27,24 +27,33 @@ const partNames = {
   "lora_magnitude_vector.weight": "magnitude",
   lora_embedding_A: "a",
   lora_embedding_B: "b",
+  ia3_l: "factors",
 } as const;
 
 /** One of the tensors of a layer's adapter. */
-export type LoraPart = (typeof partNames)[keyof typeof partNames];
+export type LayerPart = (typeof partNames)[keyof typeof partNames];
 
 /** The numbers of an adapter, which fit one model or another. */
-export interface Adapter {
+export interface Adapter<C extends AdapterConfig = AdapterConfig> {
   /** For messages: its folder. */
   readonly name: string;
-  readonly config: LoraConfig;
+  readonly config: C;
   /** By the paths of the layers. */
-  readonly layers: ReadonlyMap<string, Readonly<Partial<Record<LoraPart, StateTensor>>>>;
+  readonly layers: ReadonlyMap<string, Readonly<Partial<Record<LayerPart, StateTensor>>>>;
   /** Weights that take the place of the model's, by the model's names. */
   readonly replaced: ReadonlyMap<string, StateTensor>;
+  /**
+   * Learned states before a text: [P, D]; of a prefix [P, 2 L K Dh], for each of the L layers its keys and then its
+   * values. @default the kind of adapter has none
+   */
+  readonly prompt?: StateTensor;
 }
 
+/** The name of learned states before a text in a file. */
+export const PROMPT = "prompt_embeddings";
+
 /**
- * Reads an adapter from a folder as peft writes it: LoRA, rsLoRA, DoRA.
+ * Reads an adapter from a folder as peft writes it: LoRA, rsLoRA, DoRA, IA3, prompt tuning, p-tuning, prefix tuning.
  * @param place a path, or files in memory (memoryFolder)
  * @throws DataError for a folder without an adapter, for other kinds, and for what is not followed, by name
  *
@@ -54,16 +63,17 @@ export interface Adapter {
 export async function readAdapter(place: string | Folder): Promise<Adapter> {
   const folder = folderAt(place);
   const configFile = folder.file(ADAPTER_CONFIG);
-  const config = loraConfigFromJson(configFile.name, await readJson(configFile));
+  const config = configFromJson(configFile.name, await readJson(configFile));
   const weights = await weightsIn(folder);
-  const layers = new Map<string, Partial<Record<LoraPart, StateTensor>>>();
+  if (isPrompt(config)) return readPrompt(folder.name, config, weights);
+  const layers = new Map<string, Partial<Record<LayerPart, StateTensor>>>();
   const replaced = new Map<string, StateTensor>();
   for await (const [stored, tensor] of tensorsIn(weights)) {
     const where = `${weights.name}, tensor ${stored}`;
     const place = placeOf(stored, where);
     if (!place) continue;
     const { path, part } = place;
-    const layer: Partial<Record<LoraPart, StateTensor>> = layers.get(path) ?? {};
+    const layer: Partial<Record<LayerPart, StateTensor>> = layers.get(path) ?? {};
     const isRepeated = part === undefined ? replaced.has(path) : layer[part] !== undefined;
     // peft lists a bias of a module that is saved whole twice, with bias="all"
     if (isRepeated && !stored.includes(".modules_to_save."))
@@ -73,6 +83,18 @@ export async function readAdapter(place: string | Folder): Promise<Adapter> {
     else layers.set(path, { ...layer, [part]: numbers });
   }
   return { name: folder.name, config, layers, replaced };
+}
+
+/** The tensor that learned states before a text are. */
+async function readPrompt(name: string, config: AdapterConfig, weights: StoredFile): Promise<Adapter> {
+  let prompt: StateTensor | undefined;
+  for await (const [stored, tensor] of tensorsIn(weights)) {
+    const where = `${weights.name}, tensor ${stored}`;
+    if (stored !== PROMPT) throw unreadable(where, `${PROMPT} alone`, stored);
+    prompt = floats(where, tensor);
+  }
+  if (!prompt) throw unreadable(weights.name, PROMPT, "no tensor");
+  return { name, config, layers: new Map(), replaced: new Map(), prompt };
 }
 
 async function weightsIn(folder: Folder): Promise<StoredFile> {
@@ -88,13 +110,14 @@ async function* tensorsIn(file: StoredFile): AsyncGenerator<[name: string, Store
 /** What peft puts before the model's names. */
 const PREFIX = "base_model.model.";
 /** Parts with the name of the adapter between, as state_dict has them: q_proj.lora_A.default.weight. */
-const PART = /^(.+)\.(lora_(?:A|B|embedding_A|embedding_B|magnitude_vector))(?:\.([\w-]+))?(?:\.(weight|bias))?$/;
+const PART =
+  /^(.+)\.((?:lora_(?:A|B|embedding_A|embedding_B|magnitude_vector)|ia3_l))(?:\.([\w-]+))?(?:\.(weight|bias))?$/;
 
 /**
  * What a stored tensor is: part of a layer's adapter, or with no part a weight of the model. Undefined for what is of
  * the model before the adapter, which peft writes beside some modules that are saved whole.
  */
-function placeOf(stored: string, where: string): { path: string; part?: LoraPart } | undefined {
+function placeOf(stored: string, where: string): { path: string; part?: LayerPart } | undefined {
   if (!stored.startsWith(PREFIX)) throw unreadable(where, `a name that begins with ${PREFIX}`, stored);
   const name = stored.slice(PREFIX.length);
   if (/\.original_module\./.test(name)) return undefined;
@@ -106,7 +129,7 @@ function placeOf(stored: string, where: string): { path: string; part?: LoraPart
     const part = partNames[(last ? `${kind}.${last}` : kind) as keyof typeof partNames];
     if (part) return { path, part };
   }
-  if (/\.lora_/.test(name)) throw unreadable(where, `one of ${Object.keys(partNames).join(", ")}`, name);
+  if (/\.(lora|ia3)_/.test(name)) throw unreadable(where, `one of ${Object.keys(partNames).join(", ")}`, name);
   const path = name.replace(/\.base_layer(?=\.)/, "").replace(/\.modules_to_save(?:\.default)?(?=\.)/, "");
   return { path };
 }

@@ -3,27 +3,16 @@ import { DataError, type OnWarning, ShapeError, warnOnConsole } from "../base/in
 import { shortName } from "../hub/index.ts";
 import type { PretrainedModel } from "../models/index.ts";
 import { CheckpointError, EmbeddingTable, type Parameter, Projection, type StateTensor } from "../nn/index.ts";
-import type { Adapter, LoraPart } from "./adapter.ts";
+import type { Adapter, LayerPart } from "./adapter.ts";
+import type { LayerConfig } from "./adapter-config.ts";
+import type { FittedLayer, Target } from "./fitted-layer.ts";
+import type { Ia3Config } from "./ia3-config.ts";
 import { type LoraConfig, scalingOf } from "./lora-config.ts";
-import { isSavedWhole, type Target, targetsOf } from "./targets.ts";
-
-/** A layer of a model with its part of an adapter. */
-export interface FittedLayer extends Omit<Target, "alpha"> {
-  /** Factor of the update. */
-  scaling: number;
-  /** [rank, inFeatures]; of a table [rank, V] */
-  a: StateTensor;
-  /** [outFeatures, rank]; of a table [D, rank] */
-  b: StateTensor;
-  /** Of B. [outFeatures] */
-  bias?: StateTensor;
-  /** Of DoRA: the lengths of the rows. [outFeatures] */
-  magnitude?: StateTensor;
-}
+import { isAnew, isNamed, sizesOf, targetsOf } from "./targets.ts";
 
 /** An adapter in its places in a model. */
 export interface FittedAdapter {
-  adapter: Adapter;
+  adapter: Adapter<LayerConfig>;
   layers: readonly FittedLayer[];
   /** Weights of the model that the adapter has anew, by their names. */
   replaced: ReadonlyMap<string, StateTensor>;
@@ -36,7 +25,7 @@ export interface FittedAdapter {
  */
 export function fitAdapter(
   model: PretrainedModel,
-  adapter: Adapter,
+  adapter: Adapter<LayerConfig>,
   onWarning: OnWarning = warnOnConsole,
 ): FittedAdapter {
   const { name, config } = adapter;
@@ -44,7 +33,7 @@ export function fitAdapter(
   const required = new Map<string, readonly number[]>();
   const optional = new Map<string, readonly number[]>();
   for (const target of targets)
-    for (const [part, shape] of shapesOf(target, adapter)) required.set(`${target.path} ${part}`, shape);
+    for (const [part, shape] of shapesOf(target, config)) required.set(`${target.path} ${part}`, shape);
   for (const [path, { shape }] of savedWeights(model, config, targets)) required.set(path, shape);
   // peft writes embeddings and heads that are targets, or were resized, beside the adapter
   for (const [path, { shape }] of model.namedParameters())
@@ -54,9 +43,11 @@ export function fitAdapter(
   requireTensors(name, stored({ ...adapter, replaced }), required, optional);
   requireUntied(model, { ...adapter, replaced });
   warnOfOthers(model, adapter, onWarning);
-  const layers = targets.map(({ path, layer, rank, alpha }): FittedLayer => {
-    const parts = adapter.layers.get(path) as Record<"a" | "b", StateTensor>;
-    return { path, layer, rank, scaling: scalingOf(config, rank, alpha), ...parts };
+  const layers = targets.map((target): FittedLayer => {
+    const parts = adapter.layers.get(target.path) as Record<LayerPart, StateTensor>;
+    if (config.type === "IA3") return { ...target, factors: parts.factors };
+    const { rank, alpha } = sizesOf(target.path, config);
+    return { ...target, rank, scaling: scalingOf(config, rank, alpha), ...parts };
   });
   return { adapter, layers, replaced };
 }
@@ -68,7 +59,20 @@ function withoutTiedNames(model: PretrainedModel, { replaced }: Adapter): Map<st
 }
 
 /** The tensors of a layer's adapter, and their shapes. */
-function shapesOf({ path, layer, rank }: Target, { config }: Adapter): [LoraPart, readonly number[]][] {
+export function shapesOf({ path, layer }: Target, config: LayerConfig): [LayerPart, readonly number[]][] {
+  if (config.type === "IA3") {
+    if (layer instanceof EmbeddingTable) throw unsupported(path, "an embedding with IA3");
+    return [["factors", scalesInput(path, config) ? [1, layer.inFeatures] : [layer.outFeatures, 1]]];
+  }
+  return loraShapes({ path, layer }, config);
+}
+
+/** Whether factors of IA3 are of a layer's input: peft compares the ends of paths, within names too. */
+const scalesInput = (path: string, { feedforwardModules: names }: Ia3Config): boolean =>
+  Array.isArray(names) ? names.some((name) => path.endsWith(name)) : isNamed(path, names);
+
+function loraShapes({ path, layer }: Target, config: LoraConfig): [LayerPart, readonly number[]][] {
+  const { rank } = sizesOf(path, config);
   if (layer instanceof EmbeddingTable) {
     if (config.useDora) throw unsupported(path, "an embedding with DoRA");
     return [
@@ -76,7 +80,7 @@ function shapesOf({ path, layer, rank }: Target, { config }: Adapter): [LoraPart
       ["b", [layer.embeddingDim, rank]],
     ];
   }
-  const shapes: [LoraPart, readonly number[]][] = [
+  const shapes: [LayerPart, readonly number[]][] = [
     ["a", [rank, layer.inFeatures]],
     ["b", [layer.outFeatures, rank]],
   ];
@@ -89,16 +93,14 @@ function shapesOf({ path, layer, rank }: Target, { config }: Adapter): [LoraPart
 /** Weights of the model that the adapter's config says it has anew. */
 export function savedWeights(
   model: PretrainedModel,
-  config: LoraConfig,
+  config: LayerConfig,
   targets: readonly Target[],
 ): Map<string, Parameter> {
   const isOfTarget = (key: string) => targets.some(({ path, layer }) => isBiasOf(key, path, layer));
-  const isBias = (key: string) =>
-    config.bias === "all" ? /(^|\.)bias$/.test(key) : config.bias === "lora_only" && isOfTarget(key);
+  const bias = config.type === "LORA" ? config.bias : "none";
+  const isBias = (key: string) => (bias === "all" ? /(^|\.)bias$/.test(key) : bias === "lora_only" && isOfTarget(key));
   return new Map(
-    [...model.namedParameters()].filter(
-      ([key]) => isSavedWhole(key.slice(0, key.lastIndexOf(".")), config) || isBias(key),
-    ),
+    [...model.namedParameters()].filter(([key]) => isAnew(key.slice(0, key.lastIndexOf(".")), config) || isBias(key)),
   );
 }
 
@@ -147,11 +149,9 @@ function requireTensors(
 }
 
 /** @throws DataError for a new table where the model's output layer shares it, and the adapter's does not */
-function requireUntied(model: PretrainedModel, { name, config, replaced }: Adapter): void {
+function requireUntied(model: PretrainedModel, { name, config, replaced }: Adapter<LayerConfig>): void {
   const tied = new Set(Object.values(model.family.tied?.(model) ?? {}));
-  const wrong = [...replaced.keys()].find(
-    (key) => tied.has(key) && isSavedWhole(key.slice(0, key.lastIndexOf(".")), config),
-  );
+  const wrong = [...replaced.keys()].find((key) => tied.has(key) && isAnew(key.slice(0, key.lastIndexOf(".")), config));
   if (wrong === undefined) return;
   throw new DataError({
     where: `${name}, tensor ${wrong}`,
@@ -162,7 +162,7 @@ function requireUntied(model: PretrainedModel, { name, config, replaced }: Adapt
 }
 
 /** Warns of an adapter that names another model. */
-function warnOfOthers(model: PretrainedModel, { name, config }: Adapter, onWarning: OnWarning): void {
+export function warnOfOthers(model: PretrainedModel, { name, config }: Adapter, onWarning: OnWarning): void {
   const { baseModel } = config;
   const present = model.source?.name;
   if (!baseModel || !present || shortName(baseModel).toLowerCase() === shortName(present).toLowerCase()) return;
@@ -172,7 +172,7 @@ function warnOfOthers(model: PretrainedModel, { name, config }: Adapter, onWarni
 const unsupported = (path: string, received: string): DataError =>
   new DataError({
     where: `adapter_config.json, ${path}`,
-    expected: "a layer that LoRA, rsLoRA or DoRA changes as in peft",
+    expected: "a layer that the adapter changes as in peft",
     received,
     fix: "use another adapter",
   });

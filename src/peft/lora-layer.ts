@@ -1,11 +1,12 @@
 /** Layers with a low-rank update beside their weight. */
-import { biasOf, EmbeddingTable, Parameter, Projection } from "../nn/index.ts";
+import { biasOf, dropout, EmbeddingTable, Parameter, Projection } from "../nn/index.ts";
 import {
   add,
   div,
   gather,
   matmul,
   mul,
+  type RandomKey,
   sqrt,
   stopGradient,
   sub,
@@ -14,7 +15,21 @@ import {
   transpose,
 } from "../tensor/index.ts";
 import { widened } from "./adapter.ts";
-import type { FittedLayer } from "./fit-adapter.ts";
+import type { FittedLora } from "./fitted-layer.ts";
+
+/** What layers of an adapter look at while a run is traced. */
+export interface RunScope {
+  /** Random key of the run; given, dropout is on. */
+  key?: RandomKey;
+}
+
+/** Dropout of a layer's input of A. */
+export interface LoraDropout {
+  probability: number;
+  scope: RunScope;
+  /** Another for each layer of an adapter: they drop other numbers. */
+  index: number;
+}
 
 /** Checkpoint names as peft has them. */
 const LINEAR_NAMES = {
@@ -28,7 +43,8 @@ const LINEAR_NAMES = {
 /**
  * x Wᵀ + s x Aᵀ Bᵀ, with W as it is and A and B to be trained. Hu et al. 2021, arXiv:2106.09685, section 4.1. With a
  * magnitude, rows of W + s B A are brought to its lengths, which are held for constant in gradients, as the paper
- * proposes: Liu et al. 2024, arXiv:2402.09353, sections 4.1 and 4.3. Biases are added last.
+ * proposes: Liu et al. 2024, arXiv:2402.09353, sections 4.1 and 4.3. Biases are added last. In runs that have a key A
+ * sees x with some numbers dropped; with a magnitude, so does what W is scaled by beyond itself, as in peft.
  */
 export class LoraProjection extends Projection {
   readonly base: Projection;
@@ -37,12 +53,18 @@ export class LoraProjection extends Projection {
   readonly loraBias?: Parameter; //  [F]
   readonly magnitude?: Parameter; // [F]
   private readonly scaling: number;
+  private readonly dropout?: LoraDropout;
   protected override readonly checkpointKeys = LINEAR_NAMES;
 
-  constructor(base: Projection, { a, b, bias, magnitude, scaling }: Omit<FittedLayer, "layer" | "path" | "rank">) {
+  constructor(
+    base: Projection,
+    { a, b, bias, magnitude, scaling }: Omit<FittedLora, "layer" | "path" | "rank">,
+    dropout?: LoraDropout,
+  ) {
     super();
     this.base = base;
     this.scaling = scaling;
+    this.dropout = dropout;
     this.loraA = new Parameter(a.shape, widened(a));
     this.loraB = new Parameter(b.shape, widened(b));
     if (bias) this.loraBias = new Parameter(bias.shape, widened(bias));
@@ -67,7 +89,8 @@ export class LoraProjection extends Projection {
   /** x: [..., D] -> [..., F] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     const { base, loraA, loraB, loraBias, magnitude, scaling } = this;
-    const inner = matmul(x, loraA.value, { transposeB: true }); // [..., r]
+    const dropped = this.drop(x); // [..., D]
+    const inner = matmul(dropped, loraA.value, { transposeB: true }); // [..., r]
     const product = matmul(inner, loraB.value, { transposeB: true, scale: scaling }); // [..., F]
     const update = loraBias ? add(product, mul(loraBias.value, scaling)) : product;
     const before = base.forward(x);
@@ -75,8 +98,18 @@ export class LoraProjection extends Projection {
     const changed = add(base.matrix(), matmul(loraB.value, loraA.value, { scale: scaling }));
     const factor = div(magnitude.value, stopGradient(lengthsOf(changed))); // [F]
     const bias = biasOf(base)?.value;
-    const scaled = mul(add(bias ? sub(before, bias) : before, update), factor);
+    const withoutBias = (y: Tensor<"f32">) => (bias ? sub(y, bias) : y);
+    if (dropped !== x) {
+      const more = mul(withoutBias(base.forward(dropped)), sub(factor, 1));
+      return add(before, add(more, mul(update, factor)));
+    }
+    const scaled = mul(add(withoutBias(before), update), factor);
     return bias ? add(scaled, bias) : scaled;
+  }
+
+  private drop(x: Tensor<"f32">): Tensor<"f32"> {
+    const { probability = 0, scope, index = 0 } = this.dropout ?? {};
+    return dropout(x, probability, scope?.key?.fold(index));
   }
 }
 
@@ -98,7 +131,7 @@ export class LoraEmbedding extends EmbeddingTable {
     loraB: "lora_embedding_B",
   };
 
-  constructor(base: EmbeddingTable, { a, b, scaling }: Pick<FittedLayer, "a" | "b" | "scaling">) {
+  constructor(base: EmbeddingTable, { a, b, scaling }: Pick<FittedLora, "a" | "b" | "scaling">) {
     super();
     this.base = base;
     this.scaling = scaling;

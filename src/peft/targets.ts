@@ -2,15 +2,12 @@
 import { DataError } from "../base/index.ts";
 import type { PretrainedModel } from "../models/index.ts";
 import { EmbeddingTable, type Module, namedModules, Projection, TiedProjection } from "../nn/index.ts";
+import type { LayerConfig } from "./adapter-config.ts";
+import type { TargetFields } from "./config-fields.ts";
+import type { Target } from "./fitted-layer.ts";
+import { Ia3Projection } from "./ia3-layer.ts";
 import type { LoraConfig } from "./lora-config.ts";
-
-/** A layer that an adapter changes, and how. */
-export interface Target {
-  path: string;
-  layer: Projection | EmbeddingTable;
-  rank: number;
-  alpha: number;
-}
+import { LoraEmbedding, LoraProjection } from "./lora-layer.ts";
 
 /** Characters of a pattern: those of published adapters have up to 200. */
 const LONGEST_PATTERN = 2000;
@@ -41,13 +38,20 @@ const endsWithAny = (path: string, names: readonly string[]): boolean =>
   names.some((name) => path === name || path.endsWith(`.${name}`));
 
 /** Whether a path is meant by a list of names, or by a pattern. */
-function isNamed(path: string, names: readonly string[] | string | null): boolean {
+export function isNamed(path: string, names: readonly string[] | string | null): boolean {
   if (names === null || names.length === 0) return false;
   return typeof names === "string" ? wholePattern(names).test(path) : endsWithAny(path, names);
 }
 
-/** Paths of modules that an adapter has whole, and of what is inside of them. */
-export const isSavedWhole = (path: string, { modulesToSave }: LoraConfig): boolean =>
+/** Whether a module, or one that it is in, is of those that an adapter has anew: peft compares the ends of paths. */
+export function isAnew(path: string, { modulesToSave }: TargetFields): boolean {
+  const parts = path.split(".");
+  const paths = parts.map((_, i) => parts.slice(0, i + 1).join("."));
+  return (modulesToSave ?? []).some((name) => paths.some((outer) => outer.endsWith(name)));
+}
+
+/** Whether a layer is no target because an adapter has it anew, or a module that it is in. */
+const isSavedWhole = (path: string, { modulesToSave }: TargetFields): boolean =>
   (modulesToSave ?? []).some((name) => wholePattern(name, "(?:.*\\.)?", "(?:\\..*)?").test(path));
 
 /** The number of a path's layer in a stack; undefined outside of stacks. */
@@ -66,7 +70,9 @@ function layerNumber(path: string, layersPattern: LoraConfig["layersPattern"]): 
 }
 
 /** Whether the layer of a listed target is one of `layersToTransform`. */
-function isInLayers(path: string, { layersToTransform, layersPattern }: LoraConfig): boolean {
+function isInLayers(path: string, config: LayerConfig): boolean {
+  if (config.type !== "LORA") return true;
+  const { layersToTransform, layersPattern } = config;
   const numbers = [layersToTransform ?? []].flat();
   if (numbers.length === 0) return true;
   const number = layerNumber(path, layersPattern);
@@ -79,7 +85,7 @@ const isHead = (path: string, layer: Module, model: PretrainedModel): boolean =>
   /(^|\.)(lm_head|embed_out)$/.test(path) ||
   (model.task === "sequence-classification" && /^(score|classifier)$/.test(path));
 
-function isTarget(path: string, layer: Module, config: LoraConfig, model: PretrainedModel): boolean {
+function isTarget(path: string, layer: Module, config: LayerConfig, model: PretrainedModel): boolean {
   const { targetModules, excludeModules } = config;
   if (isNamed(path, excludeModules) || isSavedWhole(path, config)) return false;
   if (typeof targetModules !== "string")
@@ -93,6 +99,18 @@ function ofPattern(path: string, table: Readonly<Record<string, number>>, otherw
   const key = Object.keys(table).find((pattern) => wholePattern(pattern, "(?:.*\\.)?").test(path));
   return key === undefined ? otherwise : table[key];
 }
+
+/** The rank and alpha of a layer's adapter. */
+export const sizesOf = (path: string, { rank, alpha, rankPattern, alphaPattern }: LoraConfig) => ({
+  rank: ofPattern(path, rankPattern, rank),
+  alpha: ofPattern(path, alphaPattern, alpha),
+});
+
+/** A layer without the adapter that it has, if it has one. */
+const withoutAdapter = (layer: Projection | EmbeddingTable): Projection | EmbeddingTable =>
+  layer instanceof LoraProjection || layer instanceof LoraEmbedding || layer instanceof Ia3Projection
+    ? withoutAdapter(layer.base)
+    : layer;
 
 /** Modules with their paths, but for those that projections and tables are made of. */
 function* outerLayers(model: PretrainedModel): ReturnType<typeof namedModules> {
@@ -108,7 +126,7 @@ function* outerLayers(model: PretrainedModel): ReturnType<typeof namedModules> {
  * The layers of a model that an adapter changes, in the model's order.
  * @throws DataError where there are none, or one that is neither a projection nor a table
  */
-export function targetsOf(model: PretrainedModel, config: LoraConfig): Target[] {
+export function targetsOf(model: PretrainedModel, config: LayerConfig): Target[] {
   const targets: Target[] = [];
   for (const [path, layer] of outerLayers(model)) {
     if (!isTarget(path, layer, config, model)) continue;
@@ -119,13 +137,7 @@ export function targetsOf(model: PretrainedModel, config: LoraConfig): Target[] 
         received: `a ${layer.constructor.name}`,
         fix: "use an adapter of linear layers",
       });
-    const { rank, alpha, rankPattern, alphaPattern } = config;
-    targets.push({
-      path,
-      layer,
-      rank: ofPattern(path, rankPattern, rank),
-      alpha: ofPattern(path, alphaPattern, alpha),
-    });
+    targets.push({ path, layer: withoutAdapter(layer) });
   }
   if (targets.length > 0) return targets;
   throw new DataError({

@@ -1,5 +1,5 @@
 /** What a decoder-only language model is to those who run it: generation, and files in ONNX. */
-import type { CacheShape, KeyValueCache } from "../../nn/index.ts";
+import { type CacheShape, type KeyValueCache, Module } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
 
 /** What every decoder-only language model's config has. */
@@ -53,4 +53,12 @@ export interface CausalDecoder {
   hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): Tensor<"f32">;
   /** hidden: [..., D] -> logits [..., V] */
   logits(hidden: Tensor<"f32">): Tensor<"f32">;
+}
+
+/** Learned states before every text of a language model, which all its tokens see; see SoftPrompt in kindling/peft. */
+export abstract class TextPrefix extends Module {
+  /** How many states of its own it has in front of those of a text's tokens: P. */
+  abstract readonly stateCount: number;
+  /** inputIds: i32 [B, T] -> final hidden states, [B, P + T, D] */
+  abstract hidden(model: CausalDecoder, inputIds: Tensor<"i32">, options: ForwardOptions): Tensor<"f32">;
 }

@@ -1,4 +1,4 @@
-import { ShapeError } from "../../base/index.ts";
+import { OptionError, ShapeError } from "../../base/index.ts";
 import {
   type CacheShape,
   type EmbeddingTable,
@@ -7,12 +7,23 @@ import {
   layerOfCache,
   type Projection,
 } from "../../nn/index.ts";
-import { equal, logicalAnd, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
+import {
+  concat,
+  equal,
+  full,
+  logicalAnd,
+  type RandomKey,
+  reshape,
+  slice,
+  type Tensor,
+  tensor,
+  withScope,
+} from "../../tensor/index.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
-import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
+import { IGNORED, type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
-import type { CausalDecoder, CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
+import type { CausalDecoder, CausalLMConfig, ForwardOptions, TextPrefix } from "./causal-decoder.ts";
 
 /** What a language model reads. */
 export interface CausalLMInputs {
@@ -63,6 +74,8 @@ export abstract class CausalLM
   readonly task = CausalLM.task;
   /** What a cache has to have room for. */
   abstract readonly cacheShape: CacheShape;
+  /** What stands before every text. Set by applyAdapter of kindling/peft. @default nothing */
+  textPrefix?: TextPrefix;
 
   /** A length that keys cached in a run up to it do not fit beyond: the cache is made anew there. @default none */
   get cacheLimit(): number | undefined {
@@ -92,24 +105,43 @@ export abstract class CausalLM
    * [B, T, D].
    * @throws ShapeError when T exceeds the context length
    */
-  forward({
-    inputIds,
-    attentionMask,
-    segmentIds: segments,
-    positionIds: positions,
-    inputsEmbeds: embeddings,
-    cache,
-    key,
-  }: CausalLMInputs & RunOptions): CausalLMOutput {
-    const lastHiddenState = this.hidden(inputIds, { attentionMask, segments, positions, embeddings, cache, key });
+  forward(inputs: CausalLMInputs & RunOptions): CausalLMOutput {
+    const states = this.states(inputs); // [B, P + T, D]
+    const { stateCount = 0 } = this.textPrefix ?? {};
+    const lastHiddenState = stateCount === 0 ? states : slice(states, { axis: 1, start: stateCount });
     return { logits: this.logits(lastHiddenState), lastHiddenState };
   }
 
   /**
-   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; -100 does not count. -> []
+   * Final hidden states, also of what stands before the texts: [B, P + T, D].
+   * @throws OptionError for documents in one row behind a prefix, which each of them would need
+   */
+  private states(inputs: CausalLMInputs & RunOptions): Tensor<"f32"> {
+    const { inputIds, attentionMask, segmentIds: segments, positionIds: positions, inputsEmbeds: embeddings } = inputs;
+    const { cache, key } = inputs;
+    const options = { attentionMask, segments, positions, embeddings, cache, key };
+    if (!this.textPrefix) return this.hidden(inputIds, options);
+    if (!segments) return this.textPrefix.hidden(this, inputIds, options);
+    throw new OptionError({
+      where: this.architecture,
+      expected: "one text in each row, behind prompt or prefix tuning",
+      received: "segmentIds",
+      fix: "do not pack several texts into a row",
+    });
+  }
+
+  /**
+   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; -100 does not count. Behind
+   * states of a prefix the first of `labels` counts too: the last of these states tells it. -> []
    * @throws OptionError for labels and shiftLabels, or none of them
    */
   loss({ labels, shiftLabels, ...inputs }: CausalLMInputs & NextTokenLabels & RunOptions): Tensor<"f32"> {
+    const { stateCount = 0 } = this.textPrefix ?? {};
+    if (stateCount > 0 && labels && !shiftLabels) {
+      const states = slice(this.states(inputs), { axis: 1, start: stateCount - 1 }); // [B, 1 + T, D]
+      const all = concat([full([labels.shape[0], 1], IGNORED, "i32"), labels], 1);
+      return nextTokenLoss(this.architecture, this.logits(states), { labels: all });
+    }
     const { logits } = this.forward(inputs);
     return nextTokenLoss(this.architecture, logits, { labels, shiftLabels } as NextTokenLabels);
   }

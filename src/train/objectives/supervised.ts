@@ -53,7 +53,8 @@ export function labelCount(model: Trainable<never>, batch: object): Tensor<"f32"
     const first = Object.values(batch).find((value) => value instanceof Tensor);
     return tensor(Number(first?.shape[0] ?? 1));
   }
-  const isShifted = model instanceof CausalLM && shiftLabels === undefined;
+  // behind states of a prefix the first label counts too
+  const isShifted = model instanceof CausalLM && shiftLabels === undefined && !model.textPrefix?.stateCount;
   const counted = isShifted ? slice(classes, { axis: 1, start: 1 }) : classes;
   return sum(cast(notEqual(counted as Tensor<"i32">, IGNORED), "f32"));
 }
