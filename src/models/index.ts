@@ -144,6 +144,7 @@ export {
   loadPretrained,
   type TaskModels,
 } from "./pretrained.ts";
+export { type QuantizeWeightsOptions, quantizeWeights } from "./quantize-weights.ts";
 export { type SavedDType, type SaveOptions, savePretrained } from "./save-pretrained.ts";
 export { BartForConditionalGeneration, BartForSequenceClassification, MarianMTModel } from "./seq2seq/bart.ts";
 export type { BartConfig } from "./seq2seq/bart-stacks.ts";
