@@ -1,7 +1,7 @@
 /** Adapters of a generator: what their texts share, and how they are loaded and unloaded. */
 import { afterAll, describe, expect, test } from "vitest";
 import { namedModules } from "../nn/index.ts";
-import { newAdapter } from "../peft/index.ts";
+import { applyAdapter, type LoraConfig, newAdapter } from "../peft/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import {
   adapters,
@@ -104,7 +104,7 @@ describe("loading and unloading", () => {
     await expect(generator.adapters.load("sql", adapters[0])).rejects.toThrow("no adapter has");
     await expect(write(generator, [1], 1, "slq")).rejects.toThrow('did you mean "sql"');
     await expect(generator.adapters.unload("other")).rejects.toThrow("one of sql");
-    const refused: [Parameters<typeof newAdapter>[1], string][] = [
+    const refused: [Partial<LoraConfig>, string][] = [
       [{ targetModules: ["q_proj"], useDora: true }, "use_dora"],
       [{ targetModules: ["q_proj"], loraBias: true }, "lora_bias"],
       [{ targetModules: ["embed_tokens"] }, "embedding"],
@@ -113,6 +113,13 @@ describe("loading and unloading", () => {
       const adapter = await newAdapter(model, { rank: 2, ...options }, randomKey(1));
       await expect(generator.adapters.load("x", adapter)).rejects.toThrow(message);
     }
+    const factors = await newAdapter(model, { type: "IA3", targetModules: ["q_proj"] }, randomKey(1));
+    await expect(generator.adapters.load("x", factors)).rejects.toThrow('"LORA", where rows of one run');
+    const prompt = await newAdapter(model, { type: "PROMPT_TUNING", numVirtualTokens: 2 }, randomKey(1));
+    const applied = applyAdapter(model, prompt);
+    expect(() => new Generator(model)).toThrow("nothing before its texts");
+    expect(() => model.onnxParts()).toThrow("nothing before its texts");
+    applied.remove();
     generator.dispose();
     without.dispose();
   });

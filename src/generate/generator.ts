@@ -1,5 +1,5 @@
 import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
-import type { CausalLM } from "../models/index.ts";
+import { type CausalLM, requireNoPrefix } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
 import { GeneratorAdapters } from "./adapters.ts";
 import type { BeamText } from "./beams/index.ts";
@@ -122,6 +122,7 @@ export class Generator {
   constructor(model: CausalLM, options: GeneratorOptions = {}) {
     const names = Object.keys(sizes) as (keyof typeof sizes)[];
     checkOptions("Generator", options, ["contextLength", ...names, "cacheDtype", "initialRoom"]);
+    requireNoPrefix("Generator", model);
     const { maxPositionEmbeddings } = model.config;
     const { contextLength = maxPositionEmbeddings } = options;
     const requireCount = (

@@ -18,6 +18,7 @@ export {
   type CausalLMInputs,
   type CausalLMOutput,
   type OutputLayer,
+  requireNoPrefix,
   runBlocks,
 } from "./decoders/causal-lm.ts";
 export { DecoderForCausalLM } from "./decoders/decoder.ts";

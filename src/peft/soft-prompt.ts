@@ -65,7 +65,8 @@ export class KeyValuePrefix extends TextPrefix {
     const layers = Array.from({ length: numLayers }, (_, i): LayerState => ({ k: part(2 * i), v: part(2 * i + 1) }));
     const positions = positionsBehind(count, inputIds, options);
     const { attentionMask, ...rest } = options;
-    const keyPositions = concat([broadcastTo(arange(count), [batch, count]), positions], 1); // [B, P + T]
+    const places = broadcastTo(arange(count), [batch, count]);
+    const keyPositions = concat([places, positions], 1); // [B, P + T]
     const keyMask = maskBehind(count, inputIds, attentionMask);
     const cache = new GrowingCache(layers, { queryPositions: positions, keyPositions, keyMask });
     return model.hidden(inputIds, { ...rest, positions, cache });

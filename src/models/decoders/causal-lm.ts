@@ -147,6 +147,7 @@ export abstract class CausalLM
   }
 
   onnxParts(): OnnxPart[] {
+    requireNoPrefix("onnxParts", this);
     return [causalLMPart(this)];
   }
 
@@ -165,6 +166,17 @@ export abstract class CausalLM
     if (positions || cache) return positions ?? (cache as KeyValueCache).positions(length);
     return tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
   }
+}
+
+/** @throws OptionError for a model with states before its texts, which a cache of keys and values does not begin with */
+export function requireNoPrefix(where: string, { architecture, textPrefix }: CausalLM): void {
+  if (!textPrefix) return;
+  throw new OptionError({
+    where: `${where}, ${architecture}`,
+    expected: "a model with nothing before its texts",
+    received: "one with prompt or prefix tuning",
+    fix: "use forward, which has it, or remove the adapter",
+  });
 }
 
 /**
