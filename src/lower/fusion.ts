@@ -25,6 +25,7 @@ import {
   reshape,
   sum,
   tiledMatmulEntry,
+  tiledMatmulRowsEntry,
   tilesOf,
   widenedFrom,
 } from "../ops/index.ts";
@@ -104,12 +105,13 @@ export const tileWidenedWeights: Pass = {
     rewrite(graph, (node, [x, weight, bias]) => {
       const isProduct = node.op === matmul.entry || node.op === linear.entry;
       const { transposeA = false, transposeB, scale = 1 } = node.attributes;
-      if (!isProduct || transposeA || !transposeB) return undefined;
+      if (!isProduct || transposeA) return undefined;
       const narrow = widenedFrom(weight);
       if (narrow?.shape.length !== 2 || !isStatic(narrow.shape)) return undefined;
       if (narrow.shape[0] * narrow.shape[1] < LEAST_TILED_NUMBERS) return undefined;
       const attributes = { tiles: tilesOf(narrow.shape), scale };
-      const product = applyOp(tiledMatmulEntry, [x, narrow], attributes, node.scope)[0];
+      const entry = transposeB ? tiledMatmulEntry : tiledMatmulRowsEntry;
+      const product = applyOp(entry, [x, narrow], attributes, node.scope)[0];
       return [bias ? add(product, bias) : product];
     }),
 };

@@ -52,14 +52,16 @@ test("a transpose of the last two axes is a flag of the product", () => {
 });
 
 test("a weight in 16 bits is widened inside of its product, of one tile too; a small one is cast", () => {
-  const product = (rows: number, columns: number) => {
-    const [x, weight] = [input([3, columns]), placeholder("w", { dtype: "bf16", shape: [rows, columns] })];
-    const y = ops.matmul(x, ops.cast(weight, "f32"), { transposeB: true });
+  const product = (rows: number, columns: number, transposeB = true) => {
+    const x = input([3, transposeB ? columns : rows]);
+    const weight = placeholder("w", { dtype: "bf16", shape: [rows, columns] });
+    const y = ops.matmul(x, ops.cast(weight, "f32"), { transposeB });
     const { nodes } = optimize(new Graph([x, weight], [y]));
     return nodes.slice(2).map(({ op, attributes }) => [op.name, attributes.tiles]); // behind the inputs
   };
   expect(product(4096, 1024)).toEqual([["tiledMatmul", 4]]);
   expect(product(256, 128)).toEqual([["tiledMatmul", 1]]);
+  expect(product(4096, 1024, false)).toEqual([["tiledMatmulRows", 4]]); // as in gradients
   expect(product(16, 128)).toEqual([
     ["cast", undefined],
     ["matmul", undefined],

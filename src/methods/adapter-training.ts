@@ -9,9 +9,9 @@ import type { Objective } from "../train/index.ts";
  * @param objective its loss, and how batches are counted
  *
  * @example
- * // const adapter = await newAdapter(model, { rank: 16, targetModules: "all-linear", dropout: 0.05 }, randomKey(0));
- * // const objective = adapterTraining(applyAdapter(model, adapter), languageModel(model));
- * // for await (const event of train({ objective, optimizer: new AdamW(objective.trained), ...rest })) ...
+ * const model = new GPT2LMHeadModel({ vocabSize: 9, hiddenSize: 4, numLayers: 1, numHeads: 2 }, randomKey(0));
+ * const adapter = await newAdapter(model, { rank: 2, targetModules: ["c_attn"], dropout: 0.1 }, randomKey(1));
+ * adapterTraining(applyAdapter(model, adapter), languageModel(model)).trained.size; // 2
  */
 export function adapterTraining<B>(applied: AppliedAdapter, objective: Objective<B>): Objective<B> {
   const trained = applied.parameters;

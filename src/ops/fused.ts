@@ -3,6 +3,7 @@ import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
 import { defineOp, notDifferentiable } from "./define.ts";
 import { cast } from "./elementwise.ts";
 import type { OpEntry } from "./entry.ts";
+import { gather } from "./gather.ts";
 import { type HostTensor, hostTensor } from "./host-tensor.ts";
 import type { Lowering } from "./lowering.ts";
 import { matmul } from "./matmul.ts";
@@ -172,6 +173,44 @@ export const tiledMatmulEntry: OpEntry = defineOp<"x" | "weight", { tiles: numbe
   },
   reference: ({ x, weight }, { scale }, types) =>
     matmul.entry.reference([x, weight], { transposeA: false, transposeB: true, scale }, types)[0],
+});
+
+/**
+ * scale x W with a weight in 16 bits, a tile of rows at a time: what `tiledMatmul` becomes in a gradient with respect to
+ * its input. x: f32 [..., N], weight: f16 or bf16 [N, K] -> [..., K]. The plain path is
+ * matmul(x, cast(weight, "f32"), { scale }).
+ */
+export const tiledMatmulRowsEntry: OpEntry = defineOp<"x" | "weight", { tiles: number; scale: number }>({
+  name: "tiledMatmulRows",
+  acceptsBfloat16: true,
+  precision: "f32",
+  batch: "oneByOne",
+  inputs: ["x", "weight"],
+  infer: ({ x, weight }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), weight.shape[1]] }),
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { x, weight }, { tiles, scale }, node) => {
+    const [rows, columns] = requireStatic("tiledMatmulRows", node.inputs[1].shape);
+    const input = placeholder("x", node.inputs[0]);
+    const times = (part: Value, of: Value) =>
+      applyOp(matmul.entry, [of, cast(part, "f32")], { transposeA: false, transposeB: false, scale });
+    const whole = placeholder("weight", node.inputs[1]);
+    if (graph.isWebGpu) return graph.inline(new Graph([input, whole], times(whole, input)), [x, weight])[0];
+    const height = rows / tiles;
+    const tile = placeholder("tile", { dtype: node.inputs[1].dtype, shape: [height, columns] });
+    const places = placeholder("places", { dtype: "i32", shape: [height] });
+    const part = tiles === 1 ? input : gather(input, places, node.inputs[0].shape.length - 1);
+    const body = { graph: new Graph([tile, places, input], times(tile, part)), captured: [x] };
+    const cut = graph.node("Reshape", [weight, graph.sizes([tiles, height, columns])]);
+    const all = graph.constant(
+      "i32",
+      [tiles, height],
+      Array.from({ length: rows }, (_, i) => i),
+    );
+    const [parts] = graph.withBodies("Scan", [cut, all], 1, { body }, { num_scan_inputs: 2 }); // [tiles, ..., K]
+    return graph.node("ReduceSum", [parts, graph.constant("i64", [1], [0])], { keepdims: 0 });
+  },
+  reference: ({ x, weight }, { scale }, types) =>
+    matmul.entry.reference([x, weight], { transposeA: false, transposeB: false, scale }, types)[0],
 });
 
 /**

@@ -83,6 +83,7 @@ export {
   blockMatmulPlusEntry,
   LEAST_TILED_NUMBERS,
   tiledMatmulEntry,
+  tiledMatmulRowsEntry,
   tilesOf,
 } from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";

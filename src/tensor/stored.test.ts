@@ -112,6 +112,10 @@ describe.each(stores)("a variable of f32 that is stored in %s", (stored) => {
       expect(y.shape).toEqual([...rows, 2048]);
       expectClose("product", await y.read(), await matmul(x, plain, { transposeB: true }).read(), 2e-4);
       product.dispose();
+      const dy = normal(randomKey(6), [...rows, 2048]);
+      const gradient = compile((input: typeof dy) => matmul(input, weight.value));
+      expectClose("gradient", await gradient(dy).read(), await matmul(dy, plain).read(), 2e-4);
+      gradient.dispose();
     }
   });
 });
