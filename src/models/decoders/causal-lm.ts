@@ -168,7 +168,7 @@ export abstract class CausalLM
   }
 }
 
-/** @throws OptionError for a model with states before its texts, which a cache of keys and values does not begin with */
+/** @throws OptionError for a model with states before its texts: caches of keys and values begin without them */
 export function requireNoPrefix(where: string, { architecture, textPrefix }: CausalLM): void {
   if (!textPrefix) return;
   throw new OptionError({
