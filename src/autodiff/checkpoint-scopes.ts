@@ -7,7 +7,7 @@ interface Part {
   isSegment: boolean;
 }
 
-/** The layer that a node belongs to: its scope up to the first number, as "h.3" of "h.3.attn"; none outside of layers. */
+/** The layer that a node belongs to: its scope up to the first number, as "h.3" of "h.3.attn"; or none. */
 export const layerOfScope = (scope: string): string | undefined => /^((?:[^.]+\.)*?\d+)(?:\.|$)/.exec(scope)?.[1];
 
 /**

@@ -1,16 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
-import {
-  ConstantOp,
-  type Graph,
-  isStatic,
-  Node,
-  PlaceholderOp,
-  type Shape,
-  type Size,
-  type TensorType,
-  Value,
-} from "../ir/index.ts";
+import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
 import {
   type LoweredBody,
   type Lowering,
@@ -276,7 +266,7 @@ class OnnxWriter implements Lowering {
     return name;
   }
 
-  scan(inputs: readonly string[], { dtype, shape }: TensorType, body: (inputs: readonly string[]) => string): string {
+  scan(...[inputs, { dtype, shape }, body]: Parameters<Lowering["scan"]>): string {
     const slices = inputs.map(() => `t${this.next++}`);
     const graph = this.nested(() => {
       const result = body(slices);

@@ -80,7 +80,7 @@ export interface MethodDefinition<S extends z.ZodRawShape> {
 /** Makes a method: `method: name` stands for its name without settings. */
 export function defineMethod<S extends z.ZodRawShape>(definition: MethodDefinition<S>): Method {
   const { name, summary, settings, template, defaults = {} } = definition;
-  const own = z.strictObject({ name: z.literal(name), ...settings });
+  const named = z.strictObject({ name: z.literal(name), ...settings });
   const method = z.preprocess((value) => (typeof value === "string" ? { name: value } : value), own).describe(summary);
   const whole = z.strictObject({ method, ...sharedSections });
   return {

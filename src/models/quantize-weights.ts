@@ -14,8 +14,8 @@ export interface QuantizeWeightsOptions {
   /** The kind of blocks. @default "q4_0" */
   type?: (typeof quantizedTypes)[number];
   /**
-   * What the layers' inputs are rounded to on the CPU, see LoadOptions: "int8" is faster, "f32" is exact, as one wants it
-   * in training. @default "f32"
+   * What the layers' inputs are rounded to on the CPU, see LoadOptions: "int8" is faster, "f32" is exact, as training
+   * wants it. @default "f32"
    */
   activations?: "int8" | "f32";
   /** Which linear layers, by their paths. @default all but output layers, as bitsandbytes has it */
@@ -26,8 +26,8 @@ const isInside = (path: string) => !/(^|\.)(lm_head|embed_out|score|classifier|q
 
 /**
  * Brings the weights of linear layers into blocks, whatever they were kept in: a base for QLoRA (Dettmers et al. 2023,
- * arXiv:2305.14314), whose weights are not trained. Layers whose inputs are no multiple of 32 wide stay as they are, and
- * so do tables. Weights are let go one after another.
+ * arXiv:2305.14314), whose weights are not trained. Layers whose inputs are no multiple of 32 wide stay as they are,
+ * and so do tables. Weights are let go one after another.
  * @throws OptionError for another kind of blocks, such as NF4: the kernel of ONNX Runtime (MatMulNBits) computes with
  *   integers and a factor for each block
  *

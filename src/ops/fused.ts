@@ -176,8 +176,8 @@ export const tiledMatmulEntry: OpEntry = defineOp<"x" | "weight", { tiles: numbe
 });
 
 /**
- * scale x W with a weight in 16 bits, a tile of rows at a time: what `tiledMatmul` becomes in a gradient with respect to
- * its input. x: f32 [..., N], weight: f16 or bf16 [N, K] -> [..., K]. The plain path is
+ * scale x W with a weight in 16 bits, a tile of rows at a time: what `tiledMatmul` becomes in a gradient with respect
+ * to its input. x: f32 [..., N], weight: f16 or bf16 [N, K] -> [..., K]. The plain path is
  * matmul(x, cast(weight, "f32"), { scale }).
  */
 export const tiledMatmulRowsEntry: OpEntry = defineOp<"x" | "weight", { tiles: number; scale: number }>({

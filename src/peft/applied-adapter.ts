@@ -73,7 +73,7 @@ export abstract class AppliedAdapter {
 
   /**
    * Traces with the adapter, whether it is active or not, and with its dropout where the run has a key. Tracing is
-   * synchronous: nothing else sees the model meanwhile. So several adapters are trained on one model, one after another.
+   * synchronous: nothing else sees the model meanwhile. So several adapters are trained on one model, in turns.
    * @throws OptionError when the model has another adapter
    */
   within<T>(run: RunOptions, trace: () => T): T {

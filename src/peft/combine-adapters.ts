@@ -30,8 +30,8 @@ interface Share {
 
 /**
  * Makes one LoRA adapter of several of the same model, as peft's add_weighted_adapter does.
- * @throws OptionError for no adapters, and with "linear" for other ranks; DataError for adapters of other kinds, and for
- *   DoRA, biases of B, layers in all of a stack but some, and weights that take the place of the model's
+ * @throws OptionError for no adapters, and with "linear" for other ranks; DataError for adapters of other kinds, and
+ *   for DoRA, biases of B, and weights that take the place of the model's
  *
  * @example
  * // const both = combineAdapters([{ adapter: sql, weight: 0.7 }, { adapter: haiku, weight: 0.3 }]);
@@ -78,8 +78,8 @@ function combinedConfig(
 ): LoraConfig {
   const ranks = new Map([...layers].map(([path, { a }]) => [path, a.shape[0]]));
   const rank = Math.max(...ranks.values());
-  const others = [...ranks].filter(([, own]) => own !== rank);
-  const pattern = Object.fromEntries(others.map(([path, own]) => [path.replaceAll(".", "\\."), own]));
+  const others = [...ranks].filter(([, lower]) => lower !== rank);
+  const pattern = Object.fromEntries(others.map(([path, lower]) => [path.replaceAll(".", "\\."), lower]));
   return {
     ...{
       type: "LORA",
@@ -100,15 +100,15 @@ function concatenated(_: string, shares: readonly Share[]): { a: StateTensor; b:
   const [width, height] = [shares[0].a.shape[1], shares[0].b.shape[0]];
   const [a, b] = [new Float32Array(rank * width), new Float32Array(height * rank)];
   let row = 0;
-  for (const { a: ownA, b: ownB, factor } of shares) {
-    const own = ownA.shape[0];
+  for (const { a: shareA, b: shareB, factor } of shares) {
+    const count = shareA.shape[0];
     a.set(
-      widened(ownA).map((x) => factor * x),
+      widened(shareA).map((x) => factor * x),
       row * width,
     );
-    const numbers = widened(ownB); // [F, r]
-    for (let n = 0; n < height; n++) b.set(numbers.subarray(n * own, (n + 1) * own), n * rank + row);
-    row += own;
+    const numbers = widened(shareB); // [F, r]
+    for (let n = 0; n < height; n++) b.set(numbers.subarray(n * count, (n + 1) * count), n * rank + row);
+    row += count;
   }
   return { a: { dtype: "f32", shape: [rank, width], data: a }, b: { dtype: "f32", shape: [height, rank], data: b } };
 }

@@ -25,7 +25,7 @@ export const names = (key: string) =>
   );
 
 /** A text. */
-export const text = (key: string) => custom<string>(key, "", "a text", (value) => typeof value === "string");
+const text = (key: string) => custom<string>(key, "", "a text", (value) => typeof value === "string");
 
 /** The model that an adapter was made for, and what for. */
 export interface BaseFields {

@@ -112,13 +112,22 @@ export abstract class CausalLM
     return { logits: this.logits(lastHiddenState), lastHiddenState };
   }
 
-  /** Final hidden states, also of what stands before the texts: [B, P + T, D] */
+  /**
+   * Final hidden states, also of what stands before the texts: [B, P + T, D].
+   * @throws OptionError for documents in one row behind a prefix, which each of them would need
+   */
   private states(inputs: CausalLMInputs & RunOptions): Tensor<"f32"> {
-    const { inputIds, attentionMask, segmentIds: segments, positionIds: positions } = inputs;
-    const { inputsEmbeds: embeddings, cache, key } = inputs;
-    if (segments) requireNoPrefix("segmentIds", this);
+    const { inputIds, attentionMask, segmentIds: segments, positionIds: positions, inputsEmbeds: embeddings } = inputs;
+    const { cache, key } = inputs;
     const options = { attentionMask, segments, positions, embeddings, cache, key };
-    return this.textPrefix?.hidden(this, inputIds, options) ?? this.hidden(inputIds, options);
+    if (!this.textPrefix) return this.hidden(inputIds, options);
+    if (!segments) return this.textPrefix.hidden(this, inputIds, options);
+    throw new OptionError({
+      where: this.architecture,
+      expected: "one text in each row, behind prompt or prefix tuning",
+      received: "segmentIds",
+      fix: "do not pack several texts into a row",
+    });
   }
 
   /**
@@ -159,7 +168,7 @@ export abstract class CausalLM
   }
 }
 
-/** @throws OptionError for a model with states before its texts, which a cache of keys and values does not begin with */
+/** @throws OptionError for a model with states before its texts: caches of keys and values begin without them */
 export function requireNoPrefix(where: string, { architecture, textPrefix }: CausalLM): void {
   if (!textPrefix) return;
   throw new OptionError({

@@ -32,8 +32,9 @@ const isPlain = (layer: object): boolean =>
 
 /** The output layer of a model. @throws OptionError for a model whose loss it does not say all of */
 function requireOutputLayer(model: CausalLM): OutputLayer {
-  const { outputLayer } = model;
-  if (outputLayer && isPlain(outputLayer.layer) && model.loss === CausalLM.prototype.loss) return outputLayer;
+  const { outputLayer, textPrefix } = model;
+  const isOneLayer = outputLayer && isPlain(outputLayer.layer);
+  if (isOneLayer && !textPrefix && model.loss === CausalLM.prototype.loss) return outputLayer;
   throw new OptionError({
     where: "languageModel, lossChunk",
     expected: "a model whose loss is the cross-entropy of one output layer of kindling/nn",
@@ -42,7 +43,8 @@ function requireOutputLayer(model: CausalLM): OutputLayer {
   });
 }
 
-function reason({ outputLayer }: CausalLM): string {
+function reason({ outputLayer, textPrefix }: CausalLM): string {
+  if (textPrefix) return "texts have states before them";
   if (!outputLayer) return "outputLayer is undefined";
   return isPlain(outputLayer.layer) ? "loss is its own" : `output layer is a ${outputLayer.layer.constructor.name}`;
 }
