@@ -8,7 +8,7 @@ interface Part {
 }
 
 /** The layer that a node belongs to: its scope up to the first number, as "h.3" of "h.3.attn"; or none. */
-export const layerOfScope = (scope: string): string | undefined => /^((?:[^.]+\.)*?\d+)(?:\.|$)/.exec(scope)?.[1];
+const layerOfScope = (scope: string): string | undefined => /^((?:[^.]+\.)*?\d+)(?:\.|$)/.exec(scope)?.[1];
 
 /**
  * The same values, but what is computed inside of each layer is not kept for the gradient: it is computed again when

@@ -81,7 +81,9 @@ export interface MethodDefinition<S extends z.ZodRawShape> {
 export function defineMethod<S extends z.ZodRawShape>(definition: MethodDefinition<S>): Method {
   const { name, summary, settings, template, defaults = {} } = definition;
   const named = z.strictObject({ name: z.literal(name), ...settings });
-  const method = z.preprocess((value) => (typeof value === "string" ? { name: value } : value), own).describe(summary);
+  const method = z
+    .preprocess((value) => (typeof value === "string" ? { name: value } : value), named)
+    .describe(summary);
   const whole = z.strictObject({ method, ...sharedSections });
   return {
     name,

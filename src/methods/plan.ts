@@ -18,7 +18,7 @@ const MOST_BETWEEN_EVALUATIONS = 500;
 const FAST_STEPS = 3;
 
 /** The pace of a config for data of so many batches. */
-export function paceOf({ training, evaluation, checkpoints }: SharedConfig, batchesPerEpoch: number): Pace {
+function paceOf({ training, evaluation, checkpoints }: SharedConfig, batchesPerEpoch: number): Pace {
   const { accumulation, epochs = DEFAULT_EPOCHS, steps: stated, fastDevRun } = training;
   const perEpoch = Math.max(1, Math.ceil(batchesPerEpoch / accumulation));
   const steps = fastDevRun ? FAST_STEPS : (stated ?? Math.max(1, Math.ceil((epochs * batchesPerEpoch) / accumulation)));

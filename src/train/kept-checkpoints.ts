@@ -7,7 +7,7 @@ import type { BestOptions } from "./best.ts";
 /** Folder of the best checkpoint, in that of the run. */
 export const BEST = "best";
 /** Folder of the other checkpoints that are kept. */
-export const KEPT = "checkpoints";
+const KEPT = "checkpoints";
 const INDEX = "kept.json";
 
 interface Kept {

@@ -56,7 +56,7 @@ export interface StepOptions {
 }
 
 /** The names of a step's options. */
-export const stepOptions = {
+const stepOptions = {
   ...({ clipNorm: true, clipValue: true, key: true, keepPreviousState: true, profile: true } as const),
   ...({ precision: true, scaler: true, checkpointActivations: true, frozen: true, debugNans: true } as const),
 } as const;

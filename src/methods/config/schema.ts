@@ -47,7 +47,7 @@ const dataset = z.strictObject({
 });
 const datasets = z.union([files, dataset, z.array(z.union([text, dataset])).min(1)]);
 
-export const dataSection = z
+const dataSection = z
   .strictObject({
     train: datasets.describe(
       "JSONL, JSON, CSV, Parquet, Arrow, text, folders of pictures or sounds; or a list of them.",

@@ -57,7 +57,7 @@ export function tokenBatches(examples: readonly LearnedTokens[], options: TokenB
 }
 
 /** Rows of one length: padding is at the right, and has no labels. */
-export function paddedBatch(
+function paddedBatch(
   rows: readonly LearnedTokens[],
   { multiple, most, padId }: { multiple: number; most: number; padId: number },
 ): LanguageModelBatch & { attentionMask: NonNullable<LanguageModelBatch["attentionMask"]> } {

@@ -109,7 +109,7 @@ async function stateOf(folder: string, { step, steps, hasModel, hasTimeLimit }: 
 }
 
 /** Options of any depth by one name each; lists as JSON. */
-export function flattened(value: Readonly<Record<string, unknown>>, prefix = ""): Record<string, ConfigValue> {
+function flattened(value: Readonly<Record<string, unknown>>, prefix = ""): Record<string, ConfigValue> {
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, entry]): [string, ConfigValue][] => {
       const name = `${prefix}${key}`;
