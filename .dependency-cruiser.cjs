@@ -99,7 +99,7 @@ module.exports = {
       severity: "error",
       from: { path: "^src/cli/", pathNot: isTest },
       to: {
-        path: "^src/(serve|gateway|compare|deploy|load-test|tune)/|^node_modules/yaml/",
+        path: "^src/(methods|serve|gateway|compare|deploy|load-test|tune)/|^node_modules/yaml/",
         dynamic: false,
         dependencyTypesNot: ["type-only"],
       },

@@ -16,6 +16,7 @@ import { doctorCommand } from "./doctor.ts";
 import { addEval } from "./eval.ts";
 import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
+import { addInit } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
 import { serverOutput } from "./json-output.ts";
 import { addKeys } from "./keys.ts";
@@ -51,8 +52,11 @@ const d = defaultRunConfig;
 
 /** Training on a text of one's own. */
 function addTraining(program: Command): void {
-  withTrackers(program.command("train"))
-    .description("Train a GPT on your own text, from nothing.")
+  withTrackers(program.command("train").argument("[config]", "a config of kindling init: any method of training"))
+    .argument("[overrides...]", "fields of the config that are set here, as training.batchSize=4")
+    .description("Train a model as a config says, or a GPT on your own text, from nothing.")
+    .option("--dry-run", "of a config: show what it takes (parameters, tokens, memory, time), and train nothing")
+    .option("--preview <n>", "of a config: show n examples as they are learned, and train nothing", integer)
     .option(
       "--text <path>",
       "a UTF-8 text file, a folder of them, or - for standard input (a run goes on without, too)",
@@ -90,6 +94,8 @@ function addTraining(program: Command): void {
       "after",
       `
 Examples:
+  kindling train sft.yaml --dry-run
+  kindling train sft.yaml training.batchSize=4 optimizer.learningRate=1e-4
   kindling train --text my.txt
   kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
   kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes
@@ -97,9 +103,16 @@ Examples:
 
 Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 failed.`,
     )
-    .action(async (o, command: Command) => {
+    .action(async (config: string | undefined, overrides: string[], o, command: Command) => {
+      if (config !== undefined) {
+        refuseOptionsOfTexts(command);
+        const { trainConfigCommand } = await import("./train-config.ts");
+        return trainConfigCommand(config, overrides, o);
+      }
       if (o.text === undefined && o.name === undefined)
-        command.error("error: option '--text <path>' is missing; for example --text my.txt");
+        command.error(
+          "error: a config or the option '--text <path>' is missing; for example --text my.txt, or kindling init",
+        );
       const settings = Object.entries(trainingOptions).map(([name, option]) => [name, o[propertyOf(option)]]);
       const options: TrainCommandOptions = dropUndefined({
         ...Object.fromEntries(settings),
@@ -119,6 +132,16 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
       model.generator.dispose();
       process.stdout.write(`\nnext: ${typed("generate", folder)} --prompt "..."   or   ${typed("serve", folder)}\n`);
     });
+}
+
+/** What a config says is not said by options too. */
+function refuseOptionsOfTexts(command: Command): void {
+  const ofConfigs = new Set(["restart", "dryRun", "preview", "device", "track", "project", "mlflowUrl"]);
+  const stray = command.options.find(
+    (option) =>
+      !ofConfigs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === "cli",
+  );
+  if (stray) command.error(`error: ${stray.long} is of --text; of a config set the field, as training.steps=100`);
 }
 
 /** Commands that open a model and write texts with it. */
@@ -315,6 +338,7 @@ export function createProgram(): Command {
     .showHelpAfterError("(add --help for the options)");
   const parts = [
     addTraining,
+    addInit,
     addWriting,
     addKeys,
     addStart,

@@ -54,6 +54,8 @@ export interface Method {
   readonly summary: string;
   /** The whole config, for checks, types and editors. */
   readonly schema: z.ZodType<SharedConfig & { method: { name: string } }, unknown>;
+  /** The same for editors, as JSON Schema. */
+  jsonSchema(): Record<string, unknown>;
   /** A config with comments, as `kindling init` writes it. */
   readonly template: string;
   /** Opens model and data. */
@@ -89,6 +91,10 @@ export function defineMethod<S extends z.ZodRawShape>(definition: MethodDefiniti
     name,
     summary,
     template,
+    jsonSchema: () =>
+      z.toJSONSchema(z.strictObject({ method: z.union([z.literal(name), named]), ...sharedSections }), {
+        io: "input",
+      }) as Record<string, unknown>,
     schema: z.preprocess((value) => withDefaults(value, defaults), whole) as unknown as Method["schema"],
     prepare: (config, context) => definition.prepare(config as unknown as MethodConfig<S>, context),
   };

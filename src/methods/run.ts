@@ -1,6 +1,6 @@
 /** A training from its config to its result. */
 import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { isObject, OptionError } from "../base/index.ts";
 import {
   exists,
@@ -12,10 +12,12 @@ import {
   writeJson,
 } from "../files/index.ts";
 import { isWeightAverage } from "../optim/index.ts";
+import { csv, jsonl, report, type Tracker, tensorBoard, trackEvents, wandb, writeModelCard } from "../track/index.ts";
 import { type TrainCallback, type TrainEvent, train } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
 import type { SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
+import { cardOf, settingsOf } from "./parts/card.ts";
 import { frozenUntil } from "./parts/freezing.ts";
 import { type Assembled, assemble, monitorOf } from "./plan.ts";
 
@@ -40,13 +42,21 @@ export interface MethodRunOptions extends Pick<MethodContext, "onWarning" | "onP
   cancelSignal?: AbortSignal;
   /** Begin anew where there is a run already. @default false: it goes on */
   restart?: boolean;
+  /** Besides those of the config. @default one that writes report.html in the end */
+  trackers?: readonly Tracker[];
   /** See `TrainOptions`. */
   callbacks?: readonly TrainCallback[];
 }
 
+const trackerOf: Readonly<Record<SharedConfig["tracking"][number], () => Tracker>> = {
+  tensorboard: () => tensorBoard(),
+  csv: () => csv(),
+  jsonl: () => jsonl(),
+  wandb: () => wandb(),
+};
 const RUN_FILE = "run.json";
 /** What a run writes, and `restart` removes. */
-const PARTS = ["checkpoint", "checkpoints", "best", "model", "metrics.jsonl"];
+const PARTS = ["checkpoint", "checkpoints", "best", "model", "metrics.jsonl", "report.html", "report.json"];
 
 /**
  * Trains what a config says, in its folder: run.json, metrics.jsonl, checkpoint/, best/ and, in the end, model/. A run
@@ -70,8 +80,13 @@ export async function* runMethod(
     const prepared = await method.prepare(config, { folder, signal, onWarning, onProgress });
     try {
       if (options.restart) await removeParts(folder);
-      await writeJson(join(folder, RUN_FILE), { kind: "method", config });
-      yield* trainPrepared(resolved, prepared, options);
+      const assembled = assemble(config, prepared);
+      await writeJson(join(folder, RUN_FILE), { ...config, steps: assembled.pace.steps });
+      const description = { name: basename(folder), folder, config: settingsOf(config) };
+      yield* trackEvents(trainPrepared(resolved, prepared, assembled, options), description, [
+        ...(options.trackers ?? [report()]),
+        ...config.tracking.map((kind) => trackerOf[kind]()),
+      ]);
     } finally {
       await prepared.close();
     }
@@ -99,7 +114,7 @@ async function requireSameRun(folder: string, config: SharedConfig): Promise<voi
       fix: "choose another output",
     });
   }
-  const stored = (await readJson(path)).config;
+  const { steps: _, ...stored } = await readJson(path);
   const field = firstDifference(stored, JSON.parse(JSON.stringify(config)), "");
   if (field === undefined) return;
   throw new OptionError({
@@ -132,30 +147,53 @@ async function removeParts(folder: string): Promise<void> {
 }
 
 async function* trainPrepared(
-  { config, folder }: ResolvedConfig,
+  resolved: ResolvedConfig,
   prepared: AnyPreparedMethod,
+  assembled: Assembled,
   options: MethodRunOptions,
 ): AsyncGenerator<MethodEvent, void, void> {
-  const assembled = assemble(config, prepared);
+  const { config, folder } = resolved;
   const { model, objective } = prepared;
   const sizes = [...objective.trained.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  const parameters = { all: model.parameterCount(), trained: sizes.reduce((a, b) => a + b, 0) };
+  const { steps } = assembled.pace;
   yield {
     type: "ready",
-    parameters: model.parameterCount(),
-    trainedParameters: sizes.reduce((a, b) => a + b, 0),
-    steps: assembled.pace.steps,
+    parameters: parameters.all,
+    trainedParameters: parameters.trained,
+    steps,
     facts: prepared.facts,
   };
-  let isComplete = false;
+  const progress = new Progress();
   for await (const event of train(trainOptions(config, folder, prepared, assembled, options))) {
-    if (event.type === "finished") isComplete = event.reason !== "aborted";
+    progress.see(event);
     yield event;
-    if (event.type === "step" || event.type === "evaluation") yield* samplesAt(event, config, prepared, assembled);
+    if (event.type === "step") yield* samplesAt(event, config, prepared, assembled);
   }
-  if (!isComplete) return;
+  if (!progress.isComplete) return;
   const { optimizer } = assembled;
-  const save = () => saveResult(folder, prepared);
+  const save = () => saveResult(resolved, prepared, { parameters, progress });
   yield { type: "saved", path: await (isWeightAverage(optimizer) ? optimizer.withAverages(save) : save()) };
+}
+
+/** What the card says of a training, as it went. */
+class Progress {
+  isComplete = false;
+  step = 0;
+  seconds = 0;
+  /** Of the evaluation that the result is of. */
+  measured: Readonly<Record<string, number>> = {};
+  private readonly evaluations = new Map<number, Readonly<Record<string, number>>>();
+
+  see(event: TrainEvent): void {
+    this.step = event.step;
+    if (event.type === "step") this.seconds = event.elapsedSeconds;
+    if (event.type === "evaluation") this.evaluations.set(event.step, { loss: event.validationLoss, ...event.metrics });
+    if (event.type !== "finished") return;
+    this.isComplete = event.reason !== "aborted";
+    const last: Record<string, number> = event.validationLoss === null ? {} : { loss: event.validationLoss };
+    this.measured = this.evaluations.get(event.best?.step ?? event.step) ?? last;
+  }
 }
 
 function trainOptions(
@@ -197,7 +235,7 @@ function trainOptions(
 }
 
 async function* samplesAt(
-  event: Extract<TrainEvent, { type: "step" | "evaluation" }>,
+  event: Extract<TrainEvent, { type: "step" }>,
   { samples, training }: SharedConfig,
   { sample }: AnyPreparedMethod,
   { pace }: Assembled,
@@ -205,16 +243,27 @@ async function* samplesAt(
   if (!samples || !sample) return;
   const { interval = pace.evaluationInterval, prompts, maxNewTokens, temperature } = samples;
   const { step } = event;
-  if (event.type !== "step" || (step % interval !== 0 && step !== pace.steps)) return;
+  if (step % interval !== 0 && step !== pace.steps) return;
   for (const [i, prompt] of prompts.entries()) {
     const text = await sample(prompt, { maxNewTokens, temperature, seed: training.seed + i });
     yield { type: "sample", step, prompt, text };
   }
 }
 
-/** Writes the result to model/, in place of an earlier one at once. */
-async function saveResult(folder: string, { objective }: AnyPreparedMethod): Promise<string> {
+/** Writes the result with its card to model/, in place of an earlier one at once. */
+async function saveResult(
+  { method, config, folder }: ResolvedConfig,
+  { objective, facts, fingerprint }: AnyPreparedMethod,
+  { parameters, progress }: { parameters: { all: number; trained: number }; progress: Progress },
+): Promise<string> {
   const path = join(folder, "model");
-  await writeFolderAtomic(path, (temporary) => (objective.saveResult ?? objective.save)(temporary));
+  await writeFolderAtomic(path, async (temporary) => {
+    await (objective.saveResult ?? objective.save)(temporary);
+    const { step, seconds, measured } = progress;
+    await writeModelCard(
+      temporary,
+      cardOf(config, { method, folder, facts, fingerprint, parameters, step, seconds, measured }),
+    );
+  });
   return path;
 }

@@ -13,6 +13,7 @@ export type TrackedEvent =
       throughput: number;
     }
   | { type: "evaluation"; step: number; validationLoss: number; metrics: Readonly<Record<string, number>> }
+  | { type: "sample"; step: number; prompt: string; text: string }
   | { type: "finished"; step: number; reason: string };
 
 type EventOf<K extends TrackedEvent["type"]> = Extract<TrackedEvent, { type: K }>;
@@ -67,6 +68,9 @@ class Follower {
         break;
       case "evaluation":
         this.log(event.step, numbersOfEvaluation(event));
+        break;
+      case "sample":
+        for (const tracker of this.trackers) tracker.text(event.step, event.prompt, event.text);
         break;
       case "finished":
         this.start(0); // where no step was left to do

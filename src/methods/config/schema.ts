@@ -222,7 +222,7 @@ export const sharedSections = {
   samples: samples.optional(),
   card: card.prefault({}),
   tracking: z
-    .array(z.enum(["tensorboard", "csv"]))
+    .array(z.enum(["tensorboard", "csv", "jsonl", "wandb"]))
     .default([])
     .describe("Where else the numbers go."),
 };

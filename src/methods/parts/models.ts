@@ -43,7 +43,7 @@ export async function openModel<T extends keyof TaskModels>(
 }
 
 /** Where the model of a config comes from; undefined for a new one. */
-const modelName = ({ model }: Pick<SharedConfig, "model">): string | undefined =>
+export const modelName = ({ model }: Pick<SharedConfig, "model">): string | undefined =>
   typeof model === "string" ? model : "name" in model ? model.name : undefined;
 
 /**

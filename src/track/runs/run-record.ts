@@ -79,7 +79,7 @@ export async function readRun(folder: string): Promise<RunRecord> {
     state: await stateOf(folder, {
       step,
       steps,
-      hasModel: model !== undefined,
+      hasModel: model !== undefined || (await exists(join(folder, "model", "adapter_config.json"))),
       hasTimeLimit: Boolean(config.maxSeconds),
     }),
     method: textOf(config, ["method", "method.name", "task"]) ?? "pretraining",

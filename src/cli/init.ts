@@ -1,0 +1,67 @@
+/** `kindling init`: a config to begin with. */
+import { writeFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { nearest, OptionError } from "../base/index.ts";
+import { withWriteErrors } from "../files/index.ts";
+
+/** Declares the command. */
+export function addInit(program: Command): void {
+  program
+    .command("init")
+    .argument("[method]", "what to train for: sft, classification ...")
+    .description("Write a commented config for a method of training, for kindling train.")
+    .option("--output <file>", "file to write (default: <method>.yaml; - prints it)")
+    .option("--list", "tell what each method is for")
+    .option("--schema", "print the JSON Schema of the method's config, for editors")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kindling init --list\n  kindling init sft\n  kindling train sft.yaml --dry-run",
+    )
+    .action((method: string | undefined, o) => initCommand(method, o));
+}
+
+interface InitFlags {
+  output?: string;
+  list?: boolean;
+  schema?: boolean;
+}
+
+async function initCommand(name: string | undefined, { output, list, schema }: InitFlags): Promise<void> {
+  const { methods } = await import("../methods/index.ts");
+  if (list || name === undefined) {
+    const width = Math.max(...[...methods.keys()].map(({ length }) => length)) + 2;
+    for (const { name: each, summary } of methods.values()) process.stdout.write(`${each.padEnd(width)}${summary}\n`);
+    if (!list) process.stdout.write("\nkindling init <method> writes a config.\n");
+    return;
+  }
+  const method = methods.get(name);
+  if (!method) {
+    const near = nearest(name, [...methods.keys()]);
+    throw new OptionError({
+      where: "init",
+      expected: `a method of ${[...methods.keys()].join(", ")}`,
+      received: name,
+      fix: near ? `did you mean ${near}?` : "kindling init --list tells what each is for",
+    });
+  }
+  if (schema) {
+    process.stdout.write(`${JSON.stringify(method.jsonSchema(), undefined, 2)}\n`);
+    return;
+  }
+  if (output === "-") {
+    process.stdout.write(method.template);
+    return;
+  }
+  const path = output ?? `${name}.yaml`;
+  await withWriteErrors(path, () => writeFile(path, method.template, { flag: "wx" })).catch((error) => {
+    if ((error.cause as NodeJS.ErrnoException | undefined)?.code !== "EEXIST") throw error;
+    throw new OptionError({
+      where: `init ${path}`,
+      expected: "a file that is not there yet",
+      received: "one that is",
+      fix: "choose another --output",
+      cause: error,
+    });
+  });
+  process.stdout.write(`wrote ${path}; change it, then: kindling train ${path} --dry-run\n`);
+}
