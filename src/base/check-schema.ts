@@ -6,7 +6,8 @@ import { isObject } from "./is-object.ts";
 function knownFields(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   let current: z.core.$ZodType | undefined = schema;
   const unwrap = (type: z.core.$ZodType | undefined): z.core.$ZodType | undefined => {
-    const inner = type && (type._zod.def as { innerType?: z.core.$ZodType }).innerType;
+    const def = type?._zod.def as { innerType?: z.core.$ZodType; out?: z.core.$ZodType } | undefined;
+    const inner = def?.innerType ?? def?.out; // what preprocessing comes before
     return inner ? unwrap(inner) : type;
   };
   for (const part of path) {

@@ -1,5 +1,6 @@
 /** Supervised fine-tuning on conversations. */
 import { z } from "zod";
+import { DataError } from "../base/index.ts";
 import { type BadRows, type Conversation, type Rows, readConversations } from "../data/index.ts";
 import { chatFormat, type Tokenizer } from "../tokenizers/index.ts";
 import { languageModel } from "../train/index.ts";
@@ -104,6 +105,13 @@ async function learnedRows(
   }
   const { kept, cut, skipped, unlearned } = fitTokens(tokens, config.data);
   warnOfLosses({ cut, skipped, unlearned, all: tokens.length }, config.data.maxLength, context);
+  if (kept.length === 0)
+    throw new DataError({
+      where: rows.placeOf(0),
+      expected: "conversations with something to learn",
+      received: `${tokens.length} of which none has any within ${config.data.maxLength} tokens`,
+      fix: "raise data.maxLength, or look at the rows with --preview",
+    });
   const total = (of: (example: LearnedTokens) => number) => kept.reduce((sum, example) => sum + of(example), 0);
   return {
     kept,
