@@ -2,13 +2,18 @@
 import { z } from "zod";
 import { DataError } from "../base/index.ts";
 import { type BadRows, type Conversation, type Rows, readConversations } from "../data/index.ts";
-import { chatFormat, type Tokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { languageModel } from "../train/index.ts";
 import type { SharedConfig } from "./config/schema.ts";
 import { defineMethod, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import { padIdOf, sampler } from "./parts/causal.ts";
-import { conversationTokens, type LearnedPart, type LearnedTokens } from "./parts/conversation-tokens.ts";
+import {
+  conversationTokens,
+  conversationWriter,
+  type LearnedPart,
+  type LearnedTokens,
+} from "./parts/conversation-tokens.ts";
 import { datasetsOf, openData } from "./parts/datasets.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { previewTokens } from "./parts/preview.ts";
@@ -96,11 +101,11 @@ async function learnedRows(
   const { config, tokenizer, learned, context, badRows } = parts;
   const [{ format, columns }] = datasetsOf(config.data.train) as { format?: never; columns?: Record<string, string> }[];
   const { examples } = await readConversations(rows, { format, columns, badRows });
-  const chat = chatFormat(tokenizer.chatTemplate, tokenizer);
+  const writer = conversationWriter(tokenizer);
   const tokens: LearnedTokens[] = [];
   for await (const conversation of examples as AsyncIterable<Conversation>) {
     context.signal?.throwIfAborted();
-    tokens.push(await conversationTokens(conversation, { tokenizer, format: chat, learned }));
+    tokens.push(await conversationTokens(conversation, writer, learned));
     context.onProgress?.("encoding conversations", tokens.length / examples.count);
   }
   const { kept, cut, skipped, unlearned } = fitTokens(tokens, config.data);

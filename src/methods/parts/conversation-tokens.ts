@@ -1,7 +1,14 @@
 /** Conversations as tokens, and which of these are learned. */
 import { DataError } from "../../base/index.ts";
 import type { Conversation } from "../../data/index.ts";
-import { type ChatFormat, encodePrompt, type MixedMessage, type Tokenizer } from "../../tokenizers/index.ts";
+import {
+  type ChatFormat,
+  chatFormat,
+  encodePrompt,
+  type MixedMessage,
+  type Tokenizer,
+} from "../../tokenizers/index.ts";
+import { hasGenerationTags, markedTemplate, takeMarks } from "./generation-marks.ts";
 
 /** Tokens of an example, and of each whether it is learned to be written. */
 export interface LearnedTokens {
@@ -13,15 +20,32 @@ export interface LearnedTokens {
 /** What of a conversation is learned: all answers, the last one alone, or every token. */
 export type LearnedPart = "assistant" | "last" | "all";
 
+/** What writes conversations. */
+export interface ConversationWriter {
+  tokenizer: Tokenizer;
+  format: ChatFormat;
+  /** The same with marks in place of generation tags, where the template has them. */
+  marked?: ChatFormat;
+}
+
+/** Writes by a tokenizer's chat template. */
+export function conversationWriter(tokenizer: Tokenizer, template = tokenizer.chatTemplate): ConversationWriter {
+  const format = chatFormat(template, tokenizer);
+  if (template === undefined || !hasGenerationTags(template)) return { tokenizer, format };
+  return { tokenizer, format, marked: chatFormat(markedTemplate(template), tokenizer) };
+}
+
 /**
- * A conversation as its chat template writes it, with the tokens of the assistant to be learned: what the model writes
- * after each beginning of an answer, with the token that ends it. Messages after the last answer are left out.
- * @throws DataError for a conversation without an answer, or a template that writes an answer in another form when
- *   messages follow
+ * A conversation as its chat template writes it, with the tokens of the assistant to be learned: what the template says
+ * by its generation tags, otherwise what the model writes after each beginning of an answer, with the token that ends
+ * it. Messages after the last answer are left out.
+ * @throws DataError for a conversation without an answer, or a template without such tags that writes an answer in
+ *   another form when messages follow
  */
 export async function conversationTokens(
   { messages, tools }: Conversation,
-  { tokenizer, format, learned = "assistant" }: { tokenizer: Tokenizer; format: ChatFormat; learned?: LearnedPart },
+  { tokenizer, format, marked }: ConversationWriter,
+  learned: LearnedPart = "assistant",
 ): Promise<LearnedTokens> {
   const last = messages.findLastIndex(({ role }) => role === "assistant");
   if (last < 0)
@@ -34,22 +58,37 @@ export async function conversationTokens(
   const talk = messages.slice(0, last + 1);
   const render = (count: number, addGenerationPrompt: boolean) =>
     format.render(talk.slice(0, count), { addGenerationPrompt, tools });
-  const whole = render(talk.length, false);
-  const encode = (text: string) => encodePrompt(tokenizer, text, { addSpecialTokens: format.addSpecialTokens });
-  const ids = Int32Array.from(await encode(whole));
+  const { text, spans } = marked
+    ? takeMarks(marked.render(talk, { addGenerationPrompt: false, tools }))
+    : { text: render(talk.length, false), spans: answerSpans(render, talk, learned) };
+  const encode = (part: string) => encodePrompt(tokenizer, part, { addSpecialTokens: format.addSpecialTokens });
+  const ids = Int32Array.from(await encode(text));
   const weights = new Uint8Array(ids.length);
   if (learned === "all") return { ids, weights: weights.fill(1) };
-  for (const turn of answersOf(talk, learned)) {
-    const [before, after] = [beforeAnswer(render, talk, turn), render(turn + 1, false).trimEnd()];
-    requireBeginning(whole, before, talk[turn]);
-    requireBeginning(whole, after, talk[turn]);
-    const [start, end] = [commonTokens(ids, await encode(before)), commonTokens(ids, await encode(after))];
-    weights.fill(1, start, end);
+  for (const [start, end] of learned === "last" ? spans.slice(-1) : spans) {
+    const [from, to] = [await encode(text.slice(0, start)), await encode(text.slice(0, end))];
+    weights.fill(1, commonTokens(ids, from), commonTokens(ids, to));
   }
   return { ids, weights };
 }
 
+/** Where the answers stand in the text of a talk: each from where the model begins to write to the token that ends it. */
+function answerSpans(
+  render: (count: number, addGenerationPrompt: boolean) => string,
+  talk: readonly MixedMessage[],
+  learned: LearnedPart,
+): [number, number][] {
+  const whole = render(talk.length, false);
+  return answersOf(talk, learned).map((turn) => {
+    const [before, after] = [beforeAnswer(render, talk, turn), render(turn + 1, false).trimEnd()];
+    requireBeginning(whole, before, talk[turn]);
+    requireBeginning(whole, after, talk[turn]);
+    return [before.length, after.length];
+  });
+}
+
 const answersOf = (talk: readonly MixedMessage[], learned: LearnedPart): number[] => {
+  if (learned === "all") return [];
   const turns = talk.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
   return learned === "last" ? turns.slice(-1) : turns;
 };
