@@ -6,7 +6,14 @@ export const repository = fileURLToPath(new URL("../..", import.meta.url));
 /** Documents whose code blocks stand for themselves. */
 const documents = [
   ...["README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md"],
-  ...["docs/evaluation.md", "docs/monitoring.md", "docs/tuning.md", "docs/augmentation.md", "docs/meta-learning.md"],
+  ...[
+    "docs/evaluation.md",
+    "docs/training.md",
+    "docs/monitoring.md",
+    "docs/tuning.md",
+    "docs/augmentation.md",
+    "docs/meta-learning.md",
+  ],
 ];
 
 export interface Block {
