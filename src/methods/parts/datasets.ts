@@ -55,6 +55,10 @@ export async function openData(config: SharedConfig["data"], { onWarning }: Meth
   if (validationShare === 0) return { train: all, validation: undefined, badRows, close: () => closeAll(close) };
   const parts = await splitRows(all, { validation: validationShare });
   const isTooSmall = parts.validation.count === 0 || parts.train.count === 0;
+  if (isTooSmall) {
+    const notes = [`too few different rows for a validationShare of ${validationShare}: nothing is measured`];
+    onWarning({ where: "data", notes });
+  }
   const split = isTooSmall ? { train: all, validation: undefined } : parts;
   return { ...split, badRows, close: () => closeAll(close) };
 }
