@@ -101,7 +101,7 @@ const asTyped = (text: string): string =>
     );
 
 /** Files of options have names of their own. */
-const isOfFile = ({ where }: OptionError): boolean => /\.(ya?ml|json)\b/i.test(where);
+const isOfFile = ({ where }: OptionError): boolean => /\.(ya?ml|json|[cm]?[jt]s)\b/i.test(where);
 
 /** What an error says, in the words of the command line. */
 export function messageOf(error: KindlingError): string {

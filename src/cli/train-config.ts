@@ -1,6 +1,7 @@
 /** `kindling train config.yaml`: any method of training, from its config to its result. */
 
 import { join } from "node:path";
+import { OptionError } from "../base/index.ts";
 import type { MethodEvent, Plan, ResolvedConfig } from "../methods/index.ts";
 import type { DeviceType } from "../runtime/index.ts";
 import { findCheckpoint, type StopReason } from "../train/index.ts";
@@ -28,8 +29,21 @@ export async function trainConfigCommand(
   const picked = await useDevice({ device: flags.device });
   const resolved = await readConfigFile(path, overrides, methods);
   const line = new ProgressLine();
-  if (flags.dryRun || flags.preview !== undefined) return showPlan(resolved, flags, line);
-  await trainResolved(resolved, flags, { line, accelerator: picked === "cpu" ? undefined : picked });
+  const accelerator = picked === "cpu" ? undefined : picked;
+  const isPlan = flags.dryRun || flags.preview !== undefined;
+  await (isPlan ? showPlan(resolved, flags, line) : trainResolved(resolved, flags, { line, accelerator })).catch(
+    (error) => {
+      line.end();
+      throw ofConfig(path, error);
+    },
+  );
+}
+
+/** Of options that a config has: its name says where, and that they are called as they are there. */
+function ofConfig(path: string, error: unknown): unknown {
+  if (!(error instanceof OptionError) || error.where.includes(path)) return error;
+  const { where, expected, received, fix } = error;
+  return new OptionError({ where: `${path}, ${where}`, expected, received, fix, cause: error });
 }
 
 const warningsTo = (line: ProgressLine) => (warning: { where: string; notes: readonly string[] }) => {
