@@ -72,7 +72,7 @@ export async function conversationTokens(
   return { ids, weights };
 }
 
-/** Where the answers stand in the text of a talk: each from where the model begins to write to the token that ends it. */
+/** Where the answers stand in a text: each from where the model begins to write to the token that ends it. */
 function answerSpans(
   render: (count: number, addGenerationPrompt: boolean) => string,
   talk: readonly MixedMessage[],
