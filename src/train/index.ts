@@ -16,6 +16,22 @@ export {
   type TaskLoss,
 } from "./objectives/meta.ts";
 export { type PenaltyOptions, withPenalty } from "./objectives/penalty.ts";
+export { type KtoOptions, kto, type RatedBatch } from "./objectives/preference/kto.ts";
+export {
+  type CompletionTexts,
+  type LogProbabilityOptions,
+  type SequenceLogProbabilities,
+  sequenceLogProbabilities,
+} from "./objectives/preference/log-probabilities.ts";
+export {
+  hasReference,
+  type PreferenceBatch,
+  type PreferenceLoss,
+  type PreferenceOptions,
+  preference,
+  type ReferenceModel,
+} from "./objectives/preference/preference.ts";
+export { type RewardBatch, type RewardOptions, reward } from "./objectives/preference/reward.ts";
 export { type PrototypicalOptions, prototypical } from "./objectives/prototypical.ts";
 export { reptile } from "./objectives/reptile.ts";
 export { type SupervisedOptions, supervised } from "./objectives/supervised.ts";

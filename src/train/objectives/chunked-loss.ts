@@ -31,12 +31,12 @@ const isPlain = (layer: object): boolean =>
   (!(layer instanceof TiedProjection) || isPlain(layer.table));
 
 /** The output layer of a model. @throws OptionError for a model whose loss it does not say all of */
-function requireOutputLayer(model: CausalLM): OutputLayer {
+export function requireOutputLayer(where: string, model: CausalLM): OutputLayer {
   const { outputLayer, textPrefix } = model;
   const isOneLayer = outputLayer && isPlain(outputLayer.layer);
   if (isOneLayer && !textPrefix && model.loss === CausalLM.prototype.loss) return outputLayer;
   throw new OptionError({
-    where: "languageModel, lossChunk",
+    where: `${where}, lossChunk`,
     expected: "a model whose loss is the cross-entropy of one output layer of kindling/nn",
     received: `${model.architecture}, whose ${reason(model)}`,
     fix: "leave lossChunk out: all logits then exist at once",
@@ -49,6 +49,8 @@ function reason({ outputLayer, textPrefix }: CausalLM): string {
   return isPlain(outputLayer.layer) ? "loss is its own" : `output layer is a ${outputLayer.layer.constructor.name}`;
 }
 
+const WHERE = "languageModel";
+
 /**
  * The loss of a language model, with at most `chunk` classes at a time. Numbers and gradients are those of `loss`.
  * @throws OptionError naming a model that has another output layer, such as one with an adapter, or another loss
@@ -57,9 +59,9 @@ export function chunkedLoss(
   model: CausalLM,
   chunk: number,
 ): (inputs: CausalLMInputs & NextTokenLabels & RunOptions) => Tensor<"f32"> {
-  requireOutputLayer(model);
+  requireOutputLayer(WHERE, model);
   return ({ labels, shiftLabels, ...inputs }) => {
-    const { layer, softCap } = requireOutputLayer(model); // an adapter may have taken its place
+    const { layer, softCap } = requireOutputLayer(WHERE, model); // an adapter may have taken its place
     const isTable = layer instanceof EmbeddingTable;
     const targets = nextTokenTargets(model.architecture, { labels, shiftLabels } as NextTokenLabels);
     const { lastHiddenState: states } = model.forward(inputs); // its logits are computed for nobody
