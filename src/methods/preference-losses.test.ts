@@ -89,10 +89,11 @@ const isMeasured = (name: string, value: number) => !(name === "nll_loss" && val
 async function expectCase<B>(objective: Objective<B>, batch: B, { loss, metrics, gradients }: Case): Promise<void> {
   const names = Object.keys(gradients).map((key) => ownName(key, objective.trained));
   const parameters = names.map((name) => objective.trained.get(name) as Parameter);
-  const result = compile((batch: B) => {
+  const measure = (batch: B) => {
     const { loss, metrics = {} } = objective.loss(batch, {});
     return { loss, metrics, gradients: grad(loss, parameters) };
-  }) as unknown as (batch: B) => Promise<{
+  };
+  const result = compile(measure as never) as unknown as (batch: B) => Promise<{
     loss: { item(): Promise<number> };
     metrics: Record<string, { item(): Promise<number> }>;
     gradients: { read(): Promise<Float32Array> }[];

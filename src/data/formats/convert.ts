@@ -85,9 +85,15 @@ function preference(row: Row, columns: ColumnMapping): Preference {
     ? [dialogueMessages(textIn(row, chosen)), dialogueMessages(textIn(row, rejected))]
     : [turnsIn(row, chosen), turnsIn(row, rejected)];
   if (JSON.stringify(good) === JSON.stringify(bad)) throw new RecordError("the same chosen and rejected");
+  const margin = marginIn(row, columns.margin);
   if (prompt !== undefined && !isDialogues) {
     const asked = turnsIn(row, prompt);
-    return { prompt: asked, chosen: answerIn(good, asked, chosen), rejected: answerIn(bad, asked, rejected) };
+    return {
+      prompt: asked,
+      chosen: answerIn(good, asked, chosen),
+      rejected: answerIn(bad, asked, rejected),
+      ...margin,
+    };
   }
   if (typeof good === "string" || typeof bad === "string")
     throw new RecordError("chosen and rejected without a prompt, and in no form of a dialogue");
@@ -97,7 +103,15 @@ function preference(row: Row, columns: ColumnMapping): Preference {
     prompt: good.slice(0, common),
     chosen: filled(good.slice(common), chosen),
     rejected: filled(bad.slice(common), rejected),
+    ...margin,
   };
+}
+
+function marginIn(row: Row, column: string | undefined): { margin?: number } {
+  const value = column === undefined ? undefined : row[column];
+  if (value === undefined || value === null || value === "") return {};
+  if (!Number.isFinite(Number(value))) throw new RecordError(`${column} that is no number`);
+  return { margin: Number(value) };
 }
 
 /** An answer without the prompt, which some files repeat in it. */

@@ -19,6 +19,8 @@ export interface Preference {
   prompt: readonly MixedMessage[] | string;
   chosen: readonly MixedMessage[] | string;
   rejected: readonly MixedMessage[] | string;
+  /** How much better the chosen answer is, where the row says so. */
+  margin?: number;
 }
 
 /** An answer that is wanted or not. KTO, Ethayarajh et al. 2024, arXiv:2402.01306. */

@@ -56,6 +56,7 @@ const formats: readonly [ExampleFormat, Readonly<Record<string, Part>>][] = [
       prompt: optional(isTurns, "prompt", "question", "instruction", "input"),
       chosen: part(isTurns, "chosen", "preferred", "chosen_response"),
       rejected: part(isTurns, "rejected", "dispreferred", "rejected_response"),
+      margin: optional(isNumber, "margin"),
     },
   ],
   [

@@ -118,7 +118,7 @@ function requireBeginning(whole: string, beginning: string, message: MixedMessag
 }
 
 /** How many tokens two texts begin with together: a token across the end of the shorter one belongs to what follows. */
-function commonTokens(ids: Int32Array, beginning: readonly number[]): number {
+export function commonTokens(ids: Int32Array, beginning: readonly number[]): number {
   const different = beginning.findIndex((id, i) => id !== ids[i]);
   return different < 0 ? beginning.length : different;
 }

@@ -11,7 +11,8 @@ export async function previewTokens(examples: readonly LearnedTokens[], tokenize
   return texts.map((text, i) => `--- example ${i + 1} ---\n${text}`).join("\n");
 }
 
-async function previewOf({ ids, weights }: LearnedTokens, tokenizer: Tokenizer): Promise<string> {
+/** The text of an example, what is learned of it between «». */
+export async function previewOf({ ids, weights }: LearnedTokens, tokenizer: Tokenizer): Promise<string> {
   let text = "";
   for (let start = 0, end = 0; start < ids.length; start = end) {
     const isLearned = weights[start];

@@ -1,6 +1,6 @@
 /** Examples of tokens as batches for language models. */
 import { batchesOf, packedBatches, type Source } from "../../data/index.ts";
-import { tensor } from "../../tensor/index.ts";
+import { type Tensor, tensor } from "../../tensor/index.ts";
 import type { LanguageModelBatch } from "../../train/index.ts";
 import type { LearnedTokens } from "./conversation-tokens.ts";
 
@@ -45,22 +45,22 @@ export function tokenBatches(examples: readonly LearnedTokens[], options: TokenB
     const tokens = lengths.reduce((total, length) => total + length, 0);
     return { source, batchesPerEpoch: Math.ceil(count / batchSize), padding: 1 - tokens / (count * maxLength) };
   }
-  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
   const source = batchesOf(examples, {
     batchSize,
     isShuffled,
     seed,
     ...(isShuffled && groupByLength && { lengths }),
-    collate: (rows) => paddedBatch(rows, { multiple, most: maxLength, padId }),
+    collate: (rows) => paddedBatch(rows, { maxLength, padId }),
   });
   return { source, batchesPerEpoch: Math.ceil(examples.length / batchSize) };
 }
 
 /** Rows of one length: padding is at the right, and has no labels. */
-function paddedBatch(
+export function paddedBatch(
   rows: readonly LearnedTokens[],
-  { multiple, most, padId }: { multiple: number; most: number; padId: number },
-): LanguageModelBatch & { attentionMask: NonNullable<LanguageModelBatch["attentionMask"]> } {
+  { maxLength: most, padId }: Pick<TokenBatchOptions, "maxLength" | "padId">,
+): Required<Pick<LanguageModelBatch, "inputIds" | "attentionMask">> & { shiftLabels: Tensor<"i32"> } {
+  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(most / LENGTHS));
   const longest = Math.max(...rows.map(({ ids }) => ids.length));
   const width = Math.min(most, Math.ceil(longest / multiple) * multiple);
   const shape = [rows.length, width];

@@ -39,11 +39,8 @@ import { simpoLoss } from "./simpo.ts";
 /** Which loss pairs have; the paper is named where each is. */
 export type PreferenceLoss = "sigmoid" | "ipo" | "hinge" | "robust" | "orpo" | "simpo" | "cpo";
 
-/** What the model before training says of a batch, where the batch does not have it. */
-export interface ReferenceModel {
-  /** Log probabilities of the completions, as part of a graph. [N] */
-  (texts: CompletionTexts): Tensor<"f32">;
-}
+/** What the model before training says of texts: log probabilities of their completions, as part of a graph. [N] */
+export type ReferenceModel = (texts: CompletionTexts) => Tensor<"f32">;
 
 /** B pairs: first the texts with the chosen completions, then in the same order those with the rejected ones. */
 export interface PreferenceBatch {
