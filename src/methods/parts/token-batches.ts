@@ -3,6 +3,7 @@ import { batchesOf, packedBatches, type Source } from "../../data/index.ts";
 import { tensor } from "../../tensor/index.ts";
 import type { LanguageModelBatch } from "../../train/index.ts";
 import type { LearnedTokens } from "./conversation-tokens.ts";
+import { paddedWidth } from "./padding.ts";
 
 /** How examples of tokens are put together. */
 export interface TokenBatchOptions {
@@ -18,9 +19,6 @@ export interface TokenBatchOptions {
 }
 
 const IGNORED = -100;
-/** Lengths of batches are multiples of a part of the longest: each length is compiled for itself. */
-const LENGTHS = 8;
-const LEAST_MULTIPLE = 16;
 
 /** Batches of examples, and how many there are in an epoch. */
 export interface TokenBatches {
@@ -45,13 +43,12 @@ export function tokenBatches(examples: readonly LearnedTokens[], options: TokenB
     const tokens = lengths.reduce((total, length) => total + length, 0);
     return { source, batchesPerEpoch: Math.ceil(count / batchSize), padding: 1 - tokens / (count * maxLength) };
   }
-  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
   const source = batchesOf(examples, {
     batchSize,
     isShuffled,
     seed,
     ...(isShuffled && groupByLength && { lengths }),
-    collate: (rows) => paddedBatch(rows, { multiple, most: maxLength, padId }),
+    collate: (rows) => paddedBatch(rows, { most: maxLength, padId }),
   });
   return { source, batchesPerEpoch: Math.ceil(examples.length / batchSize) };
 }
@@ -59,10 +56,10 @@ export function tokenBatches(examples: readonly LearnedTokens[], options: TokenB
 /** Rows of one length: padding is at the right, and has no labels. */
 function paddedBatch(
   rows: readonly LearnedTokens[],
-  { multiple, most, padId }: { multiple: number; most: number; padId: number },
+  { most, padId }: { most: number; padId: number },
 ): LanguageModelBatch & { attentionMask: NonNullable<LanguageModelBatch["attentionMask"]> } {
   const longest = Math.max(...rows.map(({ ids }) => ids.length));
-  const width = Math.min(most, Math.ceil(longest / multiple) * multiple);
+  const width = paddedWidth(longest, most);
   const shape = [rows.length, width];
   const ids = new Int32Array(rows.length * width).fill(padId);
   const labels = new Int32Array(ids.length).fill(IGNORED);
