@@ -1,10 +1,21 @@
 /** The methods that there are, by name. */
+import { classification } from "./classification.ts";
 import type { Method } from "./method.ts";
-
 import { preferenceMethod } from "./preference.ts";
+import { questionAnswering } from "./question-answering.ts";
 import { rewardMethod } from "./reward.ts";
+import { seq2seq } from "./seq2seq.ts";
 import { sft } from "./sft.ts";
+import { tokenClassification } from "./token-classification.ts";
 
-export const methods: ReadonlyMap<string, Method> = new Map(
-  [sft, preferenceMethod, rewardMethod].map((method) => [method.name, method]),
-);
+const all: readonly Method[] = [
+  sft,
+  preferenceMethod,
+  rewardMethod,
+  classification,
+  tokenClassification,
+  questionAnswering,
+  seq2seq,
+];
+
+export const methods: ReadonlyMap<string, Method> = new Map(all.map((method) => [method.name, method]));

@@ -15,7 +15,7 @@ import type {
 import { families } from "./families.ts";
 import { architectureFor, createModel } from "./family.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
-import type { Json } from "./labels.ts";
+import type { Json, LabelConfig } from "./labels.ts";
 import { type Fit, fitWeights, namesByLayer, readWeights, setWeights } from "./load-weights.ts";
 import type { Family, PretrainedModel, Task } from "./model.ts";
 import { CONFIG, GENERATION } from "./save-pretrained.ts";
@@ -62,6 +62,8 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   head?: "stored" | "new";
   /** Class names of a new head. @default those of config.json */
   labels?: readonly string[];
+  /** What the classes of a sequence classifier are to one another. @default that of config.json */
+  problemType?: LabelConfig["problemType"];
   /** For weights that are not in the checkpoint. @default randomKey(0) */
   key?: RandomKey;
   /**
@@ -101,7 +103,7 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
 
 /** The names of the options of `fromPretrained`: any other is an error there. Pipelines pass most of them on. */
 export const loadOptionNames: readonly (keyof LoadOptions)[] = [
-  ...(["task", "head", "labels", "key", "weights", "activations", "hub", "cache"] as const),
+  ...(["task", "head", "labels", "problemType", "key", "weights", "activations", "hub", "cache"] as const),
   ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "mmap", "onWarning"] as const),
 ];
 
@@ -145,13 +147,14 @@ export async function fromPretrained(
   const configFile = folder.file(CONFIG);
   const { name: configPath } = configFile;
   const stored = await readJson(configFile);
-  const { labels, task, onWarning = warnOnConsole } = options;
+  const { labels, problemType, task, onWarning = warnOnConsole } = options;
   const named = labels && {
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
     num_labels: labels.length,
   };
+  const problem = problemType !== undefined && { problem_type: problemType };
   const notes: string[] = [];
-  const description = openConfig(configPath, { ...stored, ...named }, task, notes);
+  const description = openConfig(configPath, { ...stored, ...named, ...problem }, task, notes);
   const { model, unused, initialized } = await loadModel(files, configPath, description, options, notes);
   model.generationConfig = (await folder.has(GENERATION))
     ? await readJson(folder.file(GENERATION))

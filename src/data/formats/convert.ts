@@ -132,12 +132,16 @@ function rated(row: Row, columns: ColumnMapping): RatedCompletion {
 
 function classified(row: Row, { text, textPair, label }: ColumnMapping): ClassifiedText {
   const value = row[label];
-  if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean")
-    throw new RecordError(`${label} that is no class`);
-  if (value === "") throw new RecordError(`an empty ${label}`);
+  for (const each of Array.isArray(value) ? value : [value]) {
+    if (!isClass(each)) throw new RecordError(`${label} that is no class`);
+    if (each === "") throw new RecordError(`an empty ${label}`);
+  }
   const pair = textPair === undefined ? {} : { textPair: textIn(row, textPair) };
-  return { text: filled(textIn(row, text), text), ...pair, label: value };
+  return { text: filled(textIn(row, text), text), ...pair, label: value as ClassifiedText["label"] };
 }
+
+const isClass = (value: unknown) =>
+  typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value));
 
 function pair(row: Row, { anchor, positive, negatives, score }: ColumnMapping): TextPair {
   const wrong = negatives === undefined ? undefined : ([row[negatives]].flat() as unknown[]);

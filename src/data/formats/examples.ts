@@ -1,5 +1,6 @@
 /** Examples of training, however their files call the fields. */
 import type { MixedMessage } from "../../tokenizers/index.ts";
+import type { ClassValue } from "./class-names.ts";
 
 /** A talk, with the functions that the assistant may call. */
 export interface Conversation {
@@ -28,11 +29,14 @@ export interface RatedCompletion extends PromptCompletion {
   isDesirable: boolean;
 }
 
-/** A text, or a pair of them, and its class as the file writes it: a name, a number or a truth value. */
+/**
+ * A text, or a pair of them, and its class as the file writes it: a name, a number or a truth value; or a list of all
+ * classes that it has.
+ */
 export interface ClassifiedText {
   text: string;
   textPair?: string;
-  label: string | number | boolean;
+  label: ClassValue | readonly ClassValue[];
 }
 
 /** Texts that belong together, for embeddings: with texts that do not, or with a number that says how much. */

@@ -24,7 +24,7 @@ interface Part {
 
 const isText: Test = (value) => typeof value === "string";
 const isTurns: Test = (value) => isText(value, {}) || isMessages(value);
-const isLabel: Test = (value) => ["string", "number", "boolean"].includes(typeof value);
+const isLabel: Test = (value) => [value].flat().every((each) => ["string", "number", "boolean"].includes(typeof each));
 const isNumber: Test = (value) =>
   typeof value === "number" || (isText(value, {}) && /^-?\d+(\.\d+)?$/.test(String(value)));
 const isTruth: Test = (value) =>
@@ -119,8 +119,11 @@ const formats: readonly [ExampleFormat, Readonly<Record<string, Part>>][] = [
   [
     "classification",
     {
-      text: part(isText, "text", "sentence", "review", "content", "premise", "question1", "comment", "title"),
-      textPair: optional(isText, "hypothesis", "text_pair", "question2"),
+      text: part(
+        isText,
+        ...["text", "sentence", "review", "content", "premise", "question1", "sentence1", "comment", "title"],
+      ),
+      textPair: optional(isText, "hypothesis", "text_pair", "question2", "sentence2"),
       label: part(isLabel, "label", "labels", "class", "category", "sentiment", "target", "star", "stars"),
     },
   ],

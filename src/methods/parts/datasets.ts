@@ -2,6 +2,7 @@
 import { OptionError } from "../../base/index.ts";
 import {
   BadRows,
+  type ColumnMapping,
   concatRows,
   interleaveRows,
   openDataset,
@@ -34,6 +35,11 @@ export function datasetsOf(input: DatasetInput): Named[] {
   if (typeof input === "string") return [{ path: input }];
   if (!Array.isArray(input)) return [input as Named];
   return input.map((each) => (typeof each === "string" ? { path: each } : (each as Named)));
+}
+
+/** Which columns of the training rows have which part, where the config says it. */
+export function columnsOf({ train }: Pick<SharedConfig["data"], "train">): ColumnMapping | undefined {
+  return (datasetsOf(train)[0] as { columns?: ColumnMapping }).columns;
 }
 
 /**

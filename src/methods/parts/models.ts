@@ -3,6 +3,7 @@ import { OptionError } from "../../base/index.ts";
 import {
   fromConfig,
   fromPretrained,
+  type LabelConfig,
   type LoadOptions,
   type PretrainedModel,
   type TaskModels,
@@ -18,6 +19,10 @@ export interface OpenModelOptions<T extends keyof TaskModels> {
   task: T;
   /** Class names of a new head. @default the stored head */
   labels?: readonly string[];
+  /** The head begins anew though no classes are named. @default false */
+  hasNewHead?: boolean;
+  /** Of a sequence classifier. @default that of its config.json */
+  problemType?: LabelConfig["problemType"];
   /** What a new model's config.json says where the config does not. */
   defaults?: Readonly<Record<string, unknown>>;
 }
@@ -28,18 +33,30 @@ export interface OpenModelOptions<T extends keyof TaskModels> {
  */
 export async function openModel<T extends keyof TaskModels>(
   config: SharedConfig,
-  { task, labels, defaults }: OpenModelOptions<T>,
+  { task, labels, hasNewHead = labels !== undefined, problemType, defaults }: OpenModelOptions<T>,
   { onWarning }: MethodContext,
 ): Promise<TaskModels[T]> {
   const { model, training } = config;
   const key = randomKey(training.seed);
   if (typeof model === "object" && "new" in model) {
     const names = labels && { id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])) };
-    return fromConfig({ ...defaults, ...names, ...model.new }, { task, key, onWarning });
+    const problem = problemType && { problem_type: problemType };
+    return fromConfig({ ...defaults, ...names, ...problem, ...model.new }, { task, key, onWarning });
   }
   const { name, ...options } = typeof model === "string" ? { name: model } : model;
-  const head = labels && ({ head: "new", labels } as const);
-  return fromPretrained(name, { task, key, onWarning, ...head, ...options } as LoadOptions<T> & { task: T });
+  const head = hasNewHead && { head: "new", ...(labels && { labels }) };
+  const problem = problemType !== undefined && { problemType };
+  const all = { task, key, onWarning, ...head, ...problem, ...options } as LoadOptions<T> & { task: T };
+  return fromPretrained(name, all);
+}
+
+/** What a new model's config.json takes from its tokenizer: the size of the vocabulary, and the ids of roles. */
+export function newModelDefaults(tokenizer: Tokenizer): Record<string, number> {
+  const { pad, eos, bos, sep } = tokenizer.special;
+  const idOf = (token: string | undefined) => (token === undefined ? null : tokenizer.tokenToId(token));
+  const ids = { pad_token_id: idOf(pad), bos_token_id: idOf(bos), eos_token_id: idOf(eos) ?? idOf(sep) };
+  const known = Object.entries(ids).filter((entry): entry is [string, number] => entry[1] !== null);
+  return { vocab_size: tokenizer.vocabSize, ...Object.fromEntries(known) };
 }
 
 /** Where the model of a config comes from; undefined for a new one. */

@@ -3,6 +3,7 @@ import { batchesOf, packedBatches, type Source } from "../../data/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 import type { LanguageModelBatch } from "../../train/index.ts";
 import type { LearnedTokens } from "./conversation-tokens.ts";
+import { paddedWidth } from "./padding.ts";
 
 /** How examples of tokens are put together. */
 export interface TokenBatchOptions {
@@ -18,9 +19,6 @@ export interface TokenBatchOptions {
 }
 
 const IGNORED = -100;
-/** Lengths of batches are multiples of a part of the longest: each length is compiled for itself. */
-const LENGTHS = 8;
-const LEAST_MULTIPLE = 16;
 
 /** Batches of examples, and how many there are in an epoch. */
 export interface TokenBatches {
@@ -60,9 +58,8 @@ export function paddedBatch(
   rows: readonly LearnedTokens[],
   { maxLength: most, padId }: Pick<TokenBatchOptions, "maxLength" | "padId">,
 ): Required<Pick<LanguageModelBatch, "inputIds" | "attentionMask">> & { shiftLabels: Tensor<"i32"> } {
-  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(most / LENGTHS));
   const longest = Math.max(...rows.map(({ ids }) => ids.length));
-  const width = Math.min(most, Math.ceil(longest / multiple) * multiple);
+  const width = paddedWidth(longest, most);
   const shape = [rows.length, width];
   const ids = new Int32Array(rows.length * width).fill(padId);
   const labels = new Int32Array(ids.length).fill(IGNORED);

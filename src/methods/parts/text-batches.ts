@@ -1,0 +1,167 @@
+/** Texts as encoders read them, and their batches. */
+import { OptionError } from "../../base/index.ts";
+import { batchesOf, type Rows, type Source } from "../../data/index.ts";
+import type { EncoderInputs, PretrainedModel } from "../../models/index.ts";
+import { type Tensor, tensor } from "../../tensor/index.ts";
+import type { Encoding, Tokenizer } from "../../tokenizers/index.ts";
+import type { SharedConfig } from "../config/schema.ts";
+import type { MethodContext } from "../method.ts";
+import { padIdOf } from "./causal.ts";
+import { paddedWidth } from "./padding.ts";
+
+/** A text, or a pair of them, as tokens. */
+export interface TextTokens {
+  ids: Int32Array;
+  /** Which of two texts each token belongs to. */
+  typeIds: Uint8Array;
+}
+
+/** What a model can read, and how it is padded. */
+export interface TextForm {
+  /** Most tokens of a text, special ones included. */
+  maxLength: number;
+  padId: number;
+  /** Whether the model tells two texts apart by `tokenTypeIds`. */
+  hasTypeIds: boolean;
+}
+
+interface TextConfig {
+  maxPositionEmbeddings?: number;
+  padTokenId?: number | null;
+  typeVocabSize?: number;
+}
+
+/** RoBERTa counts positions from behind the number of its padding on. */
+const COUNTS_FROM_PADDING = /roberta/;
+
+/**
+ * The form of texts: at most as long as the config, the tokenizer and the model allow.
+ * @throws OptionError for packing, which has no meaning for whole texts
+ */
+export function textForm({ data, method }: ConfigOfTexts, model: PretrainedModel, tokenizer: Tokenizer): TextForm {
+  if (data.packing)
+    throw new OptionError({
+      where: "config, data.packing",
+      expected: `false: ${method.name} reads whole texts`,
+      received: "true",
+      fix: "leave it out",
+    });
+  const {
+    maxPositionEmbeddings = Number.POSITIVE_INFINITY,
+    padTokenId,
+    typeVocabSize = 0,
+  } = model.config as TextConfig;
+  const padId = padTokenId ?? padIdOf(tokenizer);
+  const places = COUNTS_FROM_PADDING.test(model.modelType) ? maxPositionEmbeddings - padId - 1 : maxPositionEmbeddings;
+  const { modelMaxLength = Number.POSITIVE_INFINITY } = tokenizer;
+  return { maxLength: Math.min(data.maxLength, places, modelMaxLength), padId, hasTypeIds: typeVocabSize > 1 };
+}
+type ConfigOfTexts = Pick<SharedConfig, "data"> & { method: { name: string } };
+
+/** The tokens of an encoding. */
+export const tokensOf = ({ ids, typeIds }: Pick<Encoding, "ids" | "typeIds">): TextTokens => ({
+  ids: Int32Array.from(ids),
+  typeIds: Uint8Array.from(typeIds),
+});
+
+/** Texts as rows of one length, a few of which there are; padding is at the right. */
+export function encoderInputs(
+  texts: readonly TextTokens[],
+  { maxLength, padId, hasTypeIds }: TextForm,
+): EncoderInputs & { attentionMask: Tensor<"bool"> } {
+  const width = paddedWidth(Math.max(...texts.map(({ ids }) => ids.length)), maxLength);
+  const mask = new Uint8Array(texts.length * width);
+  for (const [row, { ids }] of texts.entries()) mask.fill(1, row * width, row * width + ids.length);
+  return {
+    inputIds: paddedRows(
+      texts.map(({ ids }) => ids),
+      width,
+      padId,
+    ),
+    attentionMask: tensor(mask, { dtype: "bool", shape: [texts.length, width] }),
+    ...(hasTypeIds && {
+      tokenTypeIds: paddedRows(
+        texts.map(({ typeIds }) => typeIds),
+        width,
+        0,
+      ),
+    }),
+  };
+}
+
+/** Rows filled up at their right: i32 [B, width] */
+export function paddedRows(rows: readonly ArrayLike<number>[], width: number, filling: number): Tensor<"i32"> {
+  const values = new Int32Array(rows.length * width).fill(filling);
+  for (const [i, row] of rows.entries()) values.set(row, i * width);
+  return tensor(values, { shape: [rows.length, width] });
+}
+
+/** How examples become batches. */
+export interface ExampleBatchOptions<E, B> {
+  config: SharedConfig;
+  /** By which examples are grouped, in tokens. */
+  lengthOf(example: E): number;
+  collate(examples: readonly E[]): B;
+}
+
+/** Batches to learn from: without end, in a new order in each epoch. */
+export function trainingBatches<E, B>(
+  examples: readonly E[],
+  { config: { training, data }, lengthOf, collate }: ExampleBatchOptions<E, B>,
+): { trainData: Source<B>; batchesPerEpoch: number } {
+  const batchSize = batchSizeOf(training);
+  const lengths = data.groupByLength ? { lengths: examples.map(lengthOf) } : {};
+  return {
+    trainData: batchesOf(examples, { batchSize, collate, seed: training.seed, ...lengths }),
+    batchesPerEpoch: Math.ceil(examples.length / batchSize),
+  };
+}
+
+/** Batches to measure on: each example once, in order; the last batch may be smaller. */
+export function measuredBatches<E, B>(
+  examples: readonly E[],
+  { config: { training }, collate }: Pick<ExampleBatchOptions<E, B>, "config" | "collate">,
+): Source<B> & { count: number } {
+  const batchSize = batchSizeOf(training);
+  const batch = async (i: number) => collate(examples.slice(i * batchSize, (i + 1) * batchSize));
+  return { batch, count: Math.ceil(examples.length / batchSize) };
+}
+
+const DEFAULT_BATCH_SIZE = 16;
+const batchSizeOf = ({ batchSize = DEFAULT_BATCH_SIZE }: SharedConfig["training"]) => batchSize;
+
+/** What an example becomes: nothing where it is left out. */
+export interface EncodedExample<T> {
+  example?: T;
+  isTooLong: boolean;
+}
+
+/** All examples one after another, those that are too long cut or left out, with a warning of how many were. */
+export async function encodeExamples<E, T>(
+  examples: Rows<E>,
+  encode: (example: E, index: number) => Promise<EncodedExample<T>>,
+  { data, context, limit }: { data: SharedConfig["data"]; context: MethodContext; limit: string },
+): Promise<T[]> {
+  const kept: T[] = [];
+  let [index, tooLong] = [0, 0];
+  for await (const each of examples) {
+    context.signal?.throwIfAborted();
+    const { example, isTooLong } = await encode(each, index++);
+    if (isTooLong) tooLong++;
+    if (example !== undefined && !(isTooLong && data.onTooLong === "skip")) kept.push(example);
+    context.onProgress?.("encoding texts", index / examples.count);
+  }
+  if (tooLong > 0) {
+    const what = data.onTooLong === "skip" ? "left out" : "cut";
+    const note = `${tooLong} of ${examples.count} examples are longer than ${limit} and ${what}`;
+    context.onWarning({ where: "data", notes: [note] });
+  }
+  return kept;
+}
+
+/** What is known of the lengths of examples. */
+export const lengthFacts = (lengths: readonly number[]): Record<string, number> => ({
+  examples: lengths.length,
+  tokens: lengths.reduce((a, b) => a + b, 0),
+  "longest example": lengths.reduce((a, b) => Math.max(a, b), 0),
+});
