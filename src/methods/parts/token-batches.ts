@@ -17,10 +17,14 @@ export interface TokenBatchOptions {
   isShuffled: boolean;
 }
 
-const IGNORED = -100;
+/** Labels that do not count. */
+export const IGNORED = -100;
 /** Lengths of batches are multiples of a part of the longest: each length is compiled for itself. */
 const LENGTHS = 8;
 const LEAST_MULTIPLE = 16;
+
+/** What lengths of padded batches are multiples of. */
+export const lengthMultiple = (maxLength: number): number => Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
 
 /** Batches of examples, and how many there are in an epoch. */
 export interface TokenBatches {
@@ -45,7 +49,7 @@ export function tokenBatches(examples: readonly LearnedTokens[], options: TokenB
     const tokens = lengths.reduce((total, length) => total + length, 0);
     return { source, batchesPerEpoch: Math.ceil(count / batchSize), padding: 1 - tokens / (count * maxLength) };
   }
-  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
+  const multiple = lengthMultiple(maxLength);
   const source = batchesOf(examples, {
     batchSize,
     isShuffled,
