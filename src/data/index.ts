@@ -58,6 +58,7 @@ export {
   type UnpackedPiece,
   unpackWindow,
 } from "./pack/batches.ts";
+export { type SequenceBatchOptions, sequenceBatches, TokenSequence } from "./pack/stream.ts";
 export { PackedWindows, type PackOptions, type Piece, packDocuments } from "./pack/windows.ts";
 export { permute } from "./permute.ts";
 export { type PrepareOptions, prepareData, type TokenizerKind } from "./prepare.ts";
@@ -95,6 +96,7 @@ export { openDocuments, openMediaFolder } from "./rows/media-folder.ts";
 export { type FileFormat, type OpenRowsOptions, openRows, type StreamedRow, streamRows } from "./rows/open-rows.ts";
 export { type Row, type Rows, rowsOf } from "./rows/rows.ts";
 export { dataFilesIn, type SplitFiles, splitFilesOf } from "./rows/splits.ts";
+export { openTextDocuments, type TextDocuments } from "./rows/text-documents.ts";
 export type { CsvOptions } from "./rows/text-formats.ts";
 export { type RowsWriter, writeRows } from "./rows/write-rows.ts";
 export type { Source } from "./source.ts";

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 import { extname, join, resolve, sep } from "node:path";
 import { DataError } from "../base/index.ts";
 import { isSystemError, sha256OfFile, systemError, withReadErrors } from "../files/index.ts";
 import { guessEncoding, invalidUtf8At } from "./encodings.ts";
+import { fileBytes } from "./rows/bytes.ts";
 
 /** Files that are read from a folder. */
 const textExtensions = new Set([
@@ -107,15 +107,16 @@ export class TextCorpus {
   }
 }
 
+/** What a name ends in, without what says that the file is packed. */
+const textExtension = (name: string) => extname(name.toLowerCase().replace(/\.gz$/, ""));
+
 async function listFiles(folder: string, skip: readonly string[]): Promise<string[]> {
   const skipped = skip.map((path) => resolve(path) + sep);
   const entries = await withReadErrors(folder, "a folder of texts", () =>
     readdir(folder, { withFileTypes: true, recursive: true }),
   );
   return entries
-    .filter(
-      (entry) => (entry.isFile() || entry.isSymbolicLink()) && textExtensions.has(extname(entry.name).toLowerCase()),
-    )
+    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && textExtensions.has(textExtension(entry.name)))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => !skipped.some((start) => resolve(path).startsWith(start)))
     .sort();
@@ -165,7 +166,8 @@ async function withZero(file: string, position: number): Promise<DataError> {
   return new DataError({ where: file, expected: "UTF-8 text", received, fix: advice ?? "extract the text first" });
 }
 
-async function* readDocument(file: string, document: number): AsyncGenerator<TextChunk> {
+/** A file in pieces, unpacked where it is gzipped. @throws DataError as `TextCorpus.chunks` */
+export async function* readDocument(file: string, document: number): AsyncGenerator<TextChunk> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let position = 0;
   let rest = "";
@@ -177,8 +179,7 @@ async function* readDocument(file: string, document: number): AsyncGenerator<Tex
       throw await notUtf8(file, position, before, bytes, cause);
     }
   };
-  for await (const piece of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
-    const bytes = piece as Uint8Array;
+  for await (const bytes of fileBytes(file)) {
     const zero = bytes.indexOf(0);
     if (zero >= 0) throw await withZero(file, position + zero);
     const text = rest + (await decode(bytes));

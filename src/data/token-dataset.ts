@@ -56,6 +56,23 @@ export interface TokenDatasetOptions {
   seed?: number;
 }
 
+/** A sequence of tokens that is cut into windows. */
+export interface WindowedTokens {
+  tokens: number;
+  windows: number;
+  contextLength: number;
+  seed: number;
+}
+
+/** Start of sample number `sample`. Each epoch shifts all windows by another offset, so that cuts fall elsewhere. */
+export function shuffledStart(sample: number, { tokens, windows, contextLength, seed }: WindowedTokens): number {
+  const epoch = Math.floor(sample / windows);
+  const [shiftBits, key] = foldKeyOnHost([seed | 0, 0x64617461], epoch); // "data"
+  const slack = tokens - 1 - windows * contextLength;
+  const shift = epoch === 0 ? 0 : (shiftBits >>> 0) % (slack + 1);
+  return permute(sample % windows, windows, key) * contextLength + shift;
+}
+
 /**
  * A long sequence of tokens in a file, served as windows of contextLength + 1. Windows are read from disk when asked
  * for, so the corpus may be larger than memory. Batch number i is a pure function of the seed and of i: an epoch visits
@@ -66,9 +83,11 @@ export class TokenDataset implements Source<TokenBatch> {
   readonly windows: number;
   private readonly file: FileHandle;
   private readonly width: number;
-  private readonly contextLength: number;
+  /** Tokens of a window. */
+  readonly contextLength: number;
   private readonly batchSize: number;
-  private readonly seed: number;
+  /** Of the order of windows. */
+  readonly seed: number;
   private readonly vocabSize: number;
   private readonly path: string;
 
@@ -134,7 +153,7 @@ export class TokenDataset implements Source<TokenBatch> {
   /** Batch number `index` of the endless shuffled sequence. */
   async batch(index: number): Promise<TokenBatch> {
     const { batchSize } = this;
-    const rows = Array.from({ length: batchSize }, (_, row) => this.shuffledStart(index * batchSize + row));
+    const rows = Array.from({ length: batchSize }, (_, row) => shuffledStart(index * batchSize + row, this));
     return this.windowsAt(rows);
   }
 
@@ -147,15 +166,6 @@ export class TokenDataset implements Source<TokenBatch> {
       batch: (index) => this.windowsAt(Array.from({ length: batchSize }, (_, row) => startOf(index * batchSize + row))),
       count: Math.max(1, Math.floor(total / batchSize)),
     };
-  }
-
-  /** Start of sample number `sample`. Each epoch shifts all windows by another offset, so that cuts fall elsewhere. */
-  private shuffledStart(sample: number): number {
-    const epoch = Math.floor(sample / this.windows);
-    const [shiftBits, key] = foldKeyOnHost([this.seed | 0, 0x64617461], epoch); // "data"
-    const slack = this.tokens - 1 - this.windows * this.contextLength;
-    const shift = epoch === 0 ? 0 : (shiftBits >>> 0) % (slack + 1);
-    return permute(sample % this.windows, this.windows, key) * this.contextLength + shift;
   }
 
   private async windowsAt(starts: readonly number[]): Promise<TokenBatch> {

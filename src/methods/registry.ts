@@ -2,6 +2,7 @@
 import { classification } from "./classification.ts";
 import type { Method } from "./method.ts";
 import { preferenceMethod } from "./preference.ts";
+import { pretrain } from "./pretrain.ts";
 import { questionAnswering } from "./question-answering.ts";
 import { rewardMethod } from "./reward.ts";
 import { seq2seq } from "./seq2seq.ts";
@@ -9,6 +10,7 @@ import { sft } from "./sft.ts";
 import { tokenClassification } from "./token-classification.ts";
 
 const all: readonly Method[] = [
+  pretrain,
   sft,
   preferenceMethod,
   rewardMethod,

@@ -5,6 +5,7 @@ import {
   type ColumnMapping,
   concatRows,
   interleaveRows,
+  type OpenRowsOptions,
   openDataset,
   openRows,
   type Rows,
@@ -15,7 +16,7 @@ import type { DatasetInput, SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 
 /** What of a data set says which rows they are; its format belongs to the method. */
-interface Named {
+export interface NamedDataset {
   path: string | readonly string[];
   split?: string;
   weight?: number;
@@ -31,10 +32,10 @@ export interface OpenedData {
 }
 
 /** All data sets of a value, as objects. */
-export function datasetsOf(input: DatasetInput): Named[] {
+export function datasetsOf(input: DatasetInput): NamedDataset[] {
   if (typeof input === "string") return [{ path: input }];
-  if (!Array.isArray(input)) return [input as Named];
-  return input.map((each) => (typeof each === "string" ? { path: each } : (each as Named)));
+  if (!Array.isArray(input)) return [input as NamedDataset];
+  return input.map((each) => (typeof each === "string" ? { path: each } : (each as NamedDataset)));
 }
 
 /** Which columns of the training rows have which part, where the config says it. */
@@ -52,7 +53,7 @@ export async function openData(config: SharedConfig["data"], { onWarning }: Meth
   const badRows = new BadRows({ onBadRow, ...(maxBadRows !== undefined && { maxBadRows }) });
   const all = await joined(datasetsOf(train), badRows, "train");
   const close: (() => Promise<void>)[] = [() => all.close()];
-  if (badRows.count > 0) warnOfBadRows(badRows, onWarning);
+  warnOfBadRows(badRows, onWarning);
   if (validation !== undefined) {
     const rows = await joined(datasetsOf(validation), badRows, "validation");
     close.push(() => rows.close());
@@ -73,28 +74,42 @@ const closeAll = async (closers: readonly (() => Promise<void>)[]) => {
   for (const close of closers) await close();
 };
 
-function warnOfBadRows({ count, first }: BadRows, onWarning: MethodContext["onWarning"]): void {
+/** Says which rows are left out, where there are any. */
+export function warnOfBadRows({ count, first }: BadRows, onWarning: MethodContext["onWarning"]): void {
+  if (count === 0) return;
   const shown = first.slice(0, 3).map(({ file, line, reason }) => `${file}:${line}: ${reason}`);
   onWarning({ where: "data", notes: [`${count} bad rows are left out, as ${shown.join("; ")}`] });
 }
 
-async function joined(sets: readonly Named[], badRows: BadRows, split: string): Promise<Rows> {
+async function joined(sets: readonly NamedDataset[], badRows: BadRows, split: string): Promise<Rows> {
   const opened: Rows[] = [];
-  for (const set of sets) opened.push(await openNamed(set, badRows, split));
+  for (const set of sets) opened.push(await openNamed(set, { badRows }, split));
   if (opened.length === 1) return opened[0];
   const weights = sets.map(({ weight }) => weight);
   if (weights.every((weight) => weight === undefined)) return concatRows(opened);
   return interleaveRows(opened, { weights: weights.map((weight) => weight ?? 1), stopping: "all-exhausted" });
 }
 
-async function openNamed({ path, split, limit }: Named, badRows: BadRows, usual: string): Promise<Rows> {
-  const rows =
-    typeof path === "string" ? await openSplit(path, split, badRows, usual) : await openRows(path, { badRows });
+/**
+ * The rows of a data set: of a split, by default one.
+ * @throws as `openDataset`; OptionError for a split that there is not
+ */
+export async function openNamed(
+  { path, split, limit }: NamedDataset,
+  options: OpenRowsOptions,
+  usual: string,
+): Promise<Rows> {
+  const rows = typeof path === "string" ? await openSplit(path, split, options, usual) : await openRows(path, options);
   return limit === undefined ? rows : takeRows(rows, limit);
 }
 
-async function openSplit(path: string, split: string | undefined, badRows: BadRows, usual: string): Promise<Rows> {
-  const splits = await openDataset(path, { rows: { badRows } });
+async function openSplit(
+  path: string,
+  split: string | undefined,
+  options: OpenRowsOptions,
+  usual: string,
+): Promise<Rows> {
+  const splits = await openDataset(path, { rows: options });
   const names = Object.keys(splits);
   const name = split ?? (names.includes(usual) ? usual : names.length === 1 ? names[0] : usual);
   if (name in splits) return splits[name];

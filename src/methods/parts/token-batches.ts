@@ -18,7 +18,8 @@ export interface TokenBatchOptions {
   isShuffled: boolean;
 }
 
-const IGNORED = -100;
+/** Labels that do not count. */
+export const IGNORED = -100;
 
 /** Batches of examples, and how many there are in an epoch. */
 export interface TokenBatches {
