@@ -4,9 +4,9 @@ import { OptionError } from "../base/index.ts";
 import type { TextPair } from "../data/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { SupervisedOptions } from "../train/index.ts";
-import { defineMethod, type MethodConfig } from "./method.ts";
+import { type AnyPreparedMethod, defineMethod, type MethodConfig, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
-import { openData } from "./parts/datasets.ts";
+import { type OpenedData, withData } from "./parts/datasets.ts";
 import { type EmbeddingLoss, type EmbeddingLossOptions, embeddingLosses } from "./parts/embedding-loss.ts";
 import { type EmbeddingMetrics, embeddingBatches, embeddingObjective } from "./parts/embedding-objective.ts";
 import { encodePairs, negativesOf, requirePairParts } from "./parts/encoded-pairs.ts";
@@ -77,59 +77,67 @@ training:
 evaluation:
   monitor: ndcgAt10           # of a search of each anchor among all positives; spearman with scores
 `,
-  async prepare(config, context) {
+  prepare(config, context) {
     refusePacking(config, "embeddings");
-    const { pooling, prompts, hardNegatives } = config.method;
-    const sentences = await openSentences(config, { pooling }, context);
-    const { model, tokenizer, shape } = sentences;
-    const opened = await openData(config.data, context);
-    const train = await readPairs(opened.train, config, opened.badRows);
-    const validation = opened.validation && (await readPairs(opened.validation, config, opened.badRows));
-    const negatives = negativesOf([...train, ...(validation ?? [])], hardNegatives);
-    const options = lossOptions(config, train, { negatives, width: model.width });
-    const hasScores = options.loss === "cosine" || options.loss === "cosent";
-    const encoding = { tokenizer, shape, prompts, negatives: hasScores ? 0 : negatives };
-    const { batchSize = 32, seed } = config.training;
-    const promptTokens = [
-      await tokensOf(tokenizer, prompts.anchor),
-      await tokensOf(tokenizer, prompts.document),
-    ] as const;
-    const batching = { batchSize, seed, hasScores, promptTokens, groupByLength: config.data.groupByLength };
-    const isInBatch = options.loss === "in-batch";
-    const pairs = await encodePairs(train, encoding, context);
-    const learned = embeddingBatches(pairs, sentences, { ...batching, isInBatch, isShuffled: true });
-    const measured =
-      validation &&
-      embeddingBatches(await encodePairs(validation, encoding, context), sentences, {
-        ...{ ...batching, isShuffled: false },
-        ...{ isInBatch: isInBatch && validation.length >= batchSize },
-      });
-    const metrics = metricsOf(validation ?? [], hasScores);
-    const make = ({ trained = model.namedParameters() }: SupervisedOptions) =>
-      embeddingObjective(sentences, options, { trained, metrics });
-    return {
-      model,
-      tokenizer,
-      objective: config.adapter
-        ? await adapted(config, { model: model.encoder, tokenizer }, make)
-        : make({ trained: trainedParameters(model, config) }),
-      trainData: learned.source,
-      batchesPerEpoch: learned.batchesPerEpoch,
-      validationData: measured?.source,
-      facts: {
-        pairs: train.length,
-        "distinct texts": new Set(pairs.flatMap(({ numbers }) => numbers)).size,
-        "negatives of a pair": negatives,
-        ...(validation && { "validation pairs": validation.length }),
-        loss: options.loss,
-        "width of vectors": model.width,
-      },
-      fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
-      preview: async (count) => train.slice(0, count).map(pairPreview).join("\n"),
-      close: () => opened.close(),
-    };
+    return withData(config.data, context, (opened) => prepare(config, opened, context));
   },
 });
+
+/** The pairs to learn from and to measure on, and how many negatives each has. */
+async function readAll(config: Config, { train, validation, badRows }: OpenedData) {
+  const pairs = await readPairs(train, config, badRows);
+  const measured = validation && (await readPairs(validation, config, badRows));
+  return { pairs, measured, negatives: negativesOf([...pairs, ...(measured ?? [])], config.method.hardNegatives) };
+}
+
+async function prepare(config: Config, opened: OpenedData, context: MethodContext): Promise<AnyPreparedMethod> {
+  const { pooling, prompts } = config.method;
+  const sentences = await openSentences(config, { pooling }, context);
+  const { model, tokenizer, shape } = sentences;
+  const { pairs, measured, negatives } = await readAll(config, opened);
+  const options = lossOptions(config, pairs, { negatives, width: model.width });
+  const hasScores = options.loss === "cosine" || options.loss === "cosent";
+  const encoding = { tokenizer, shape, prompts, negatives: hasScores ? 0 : negatives };
+  const { batchSize = 32, seed } = config.training;
+  const promptTokens = [
+    await tokensOf(tokenizer, prompts.anchor),
+    await tokensOf(tokenizer, prompts.document),
+  ] as const;
+  const batching = { batchSize, seed, hasScores, promptTokens, groupByLength: config.data.groupByLength };
+  const isInBatch = options.loss === "in-batch";
+  const encoded = await encodePairs(pairs, encoding, context);
+  const learned = embeddingBatches(encoded, sentences, { ...batching, isInBatch, isShuffled: true });
+  const validation =
+    measured &&
+    embeddingBatches(await encodePairs(measured, encoding, context), sentences, {
+      ...{ ...batching, isShuffled: false },
+      ...{ isInBatch: isInBatch && measured.length >= batchSize },
+    });
+  const metrics = metricsOf(measured ?? [], hasScores);
+  const make = ({ trained = model.namedParameters() }: SupervisedOptions) =>
+    embeddingObjective(sentences, options, { trained, metrics });
+  return {
+    model,
+    tokenizer,
+    objective: config.adapter
+      ? await adapted(config, { model: model.encoder, tokenizer }, make)
+      : make({ trained: trainedParameters(model, config) }),
+    trainData: learned.source,
+    batchesPerEpoch: learned.batchesPerEpoch,
+    validationData: validation?.source,
+    facts: {
+      pairs: pairs.length,
+      "distinct texts": new Set(encoded.flatMap(({ numbers }) => numbers)).size,
+      "negatives of a pair": encoding.negatives,
+      ...(measured && { "validation pairs": measured.length }),
+      loss: options.loss,
+      "width of vectors": model.width,
+    },
+    fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
+    preview: async (count) => pairs.slice(0, count).map(pairPreview).join("\n"),
+    close: () => opened.close(),
+  };
+}
 
 /** What is measured on validation pairs: of one score there is no correlation. */
 function metricsOf(pairs: readonly TextPair[], hasScores: boolean): EmbeddingMetrics {

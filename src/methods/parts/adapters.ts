@@ -48,7 +48,8 @@ export async function adapted<B>(
     ...(merge && {
       async saveResult(folder: string) {
         await applied.merge();
-        await make({ tokenizer }).save(folder);
+        const whole = make({ tokenizer });
+        await (whole.saveResult ?? whole.save)(folder);
         applied.unmerge();
       },
     }),

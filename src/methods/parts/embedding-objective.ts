@@ -89,7 +89,7 @@ export type EmbeddingMetrics = "retrieval" | "similarity" | "none";
 
 /** The objective of sentence embeddings. Counts pairs. */
 export function embeddingObjective(
-  { model, save, load }: OpenedSentences,
+  { model, save, load, saveResult }: OpenedSentences,
   options: EmbeddingLossOptions,
   { trained, metrics }: { trained: ReadonlyMap<string, Parameter>; metrics: EmbeddingMetrics },
 ): Objective<EmbeddingBatch> {
@@ -117,7 +117,6 @@ export function embeddingObjective(
       return { loss: embeddingLoss(embedded, options) };
     },
     ...(scorer && { scorer }),
-    save,
-    load,
+    ...{ save, load, saveResult },
   };
 }

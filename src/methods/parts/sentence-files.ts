@@ -16,6 +16,7 @@ import { openFolder } from "../../hub/index.ts";
 import { type EncoderModel, loadPretrained, savePretrained } from "../../models/index.ts";
 import { loadStateDict, type StateDict } from "../../nn/index.ts";
 import { poolingOf, readModules, type SentenceModule } from "../../pipelines/index.ts";
+import type { Variable } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
@@ -45,10 +46,12 @@ export interface OpenedSentences {
   model: SentenceModel;
   tokenizer: Tokenizer;
   shape: TextShape;
-  /** Writes the folder of sentence-transformers. */
+  /** Writes a checkpoint: files without folders. */
   save(folder: string): Promise<void>;
-  /** Reads the weights of such a folder into the model. */
+  /** Reads a checkpoint. */
   load(folder: string): Promise<void>;
+  /** Writes the folder of sentence-transformers. */
+  saveResult(folder: string): Promise<void>;
 }
 
 /**
@@ -77,8 +80,9 @@ export async function openSentences(
     model,
     tokenizer,
     shape,
-    save: (folder) => saveSentences(folder, { model, tokenizer, origin, inside, pooling, shape }),
-    load: (folder) => loadSentences(folder, model, inside),
+    save: (folder) => saveCheckpoint(folder, model, tokenizer),
+    load: (folder) => loadCheckpoint(folder, model),
+    saveResult: (folder) => saveSentences(folder, { model, tokenizer, origin, inside, pooling, shape }),
   };
 }
 
@@ -131,12 +135,15 @@ async function saveSentences(
   const list = (await readJsonList(origin.folder.file(MODULES))) as { path: string }[];
   for (const { path } of list)
     if (path !== inside && path !== "") await copyFile(origin.folder.folder(path), join(folder, path), "config.json");
-  for (const { place, linear } of model.dense) {
-    const tensors = new Map<string, StoredTensor>();
-    for (const [name, variable] of linear.namedState("linear."))
-      tensors.set(name, { dtype: "f32", shape: variable.shape, data: (await variable.read()) as Float32Array });
-    await writeSafetensors(join(folder, place, "model.safetensors"), tensors);
-  }
+  for (const { place, linear } of model.dense)
+    await writeState(join(folder, place, "model.safetensors"), linear.namedState("linear."));
+}
+
+async function writeState(path: string, state: ReadonlyMap<string, Variable>): Promise<void> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, variable] of state)
+    tensors.set(name, { dtype: "f32", shape: variable.shape, data: (await variable.read()) as Float32Array });
+  await writeSafetensors(path, tensors);
 }
 
 async function copyFile(from: Folder, to: string, name: string): Promise<void> {
@@ -168,10 +175,17 @@ async function writeLayout(
   });
 }
 
-async function loadSentences(folder: string, model: SentenceModel, inside: string): Promise<void> {
-  await loadPretrained(model.encoder, join(folder, inside));
-  for (const { place, linear } of model.dense) {
-    const path = join(folder, place, "model.safetensors");
-    loadStateDict(path, linear.namedState("linear."), (await readSafetensors(path)).tensors as StateDict);
-  }
+/** The layers behind the pooling, in checkpoints. */
+const DENSE = "dense.safetensors";
+
+async function saveCheckpoint(folder: string, model: SentenceModel, tokenizer: Tokenizer): Promise<void> {
+  await savePretrained(model.encoder, folder, { tokenizer });
+  if (model.dense.length > 0) await writeState(join(folder, DENSE), model.denseState());
+}
+
+async function loadCheckpoint(folder: string, model: SentenceModel): Promise<void> {
+  await loadPretrained(model.encoder, folder);
+  if (model.dense.length === 0) return;
+  const path = join(folder, DENSE);
+  loadStateDict(path, model.denseState(), (await readSafetensors(path)).tensors as StateDict);
 }

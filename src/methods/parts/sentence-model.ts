@@ -1,6 +1,6 @@
 /** Models of sentence embeddings that are trained: an encoder, its pooling, and the layers behind it. */
 import type { EncoderModel, RunOptions } from "../../models/index.ts";
-import { Linear, Module } from "../../nn/index.ts";
+import { Linear, type ModelBuffer, Module, type Parameter } from "../../nn/index.ts";
 import type { DenseModule, PoolingModule, SentenceModule } from "../../pipelines/index.ts";
 import {
   concat,
@@ -78,6 +78,11 @@ export class SentenceModel extends Module {
   get width(): number {
     const { hiddenSize } = this.encoder.config;
     return this.dense.at(-1)?.linear.outFeatures ?? hiddenSize * this.pooling.parts.length;
+  }
+
+  /** The parameters of the layers behind the pooling, by name. */
+  denseState(): Map<string, Parameter | ModelBuffer> {
+    return new Map(this.dense.flatMap((layer, i) => [...layer.namedState(`dense.${i}.`)]));
   }
 
   /** The texts of a batch. @param skipped tokens at the start of each that are a prompt's. @default 0 */
