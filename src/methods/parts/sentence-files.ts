@@ -23,6 +23,7 @@ import type { MethodContext } from "../method.ts";
 import { type TextShape, textShape } from "./encoded-texts.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./models.ts";
 import { SentenceModel } from "./sentence-model.ts";
+import { withLayers } from "./student.ts";
 
 /** The poolings that a config can name, and their keys in sentence-transformers' files. */
 const poolingKeys = {
@@ -54,6 +55,16 @@ export interface OpenedSentences {
   saveResult(folder: string): Promise<void>;
 }
 
+/** How a sentence model is opened. */
+export interface OpenSentencesOptions {
+  /** Of a folder without modules.json. @default "mean" */
+  pooling?: string;
+  /** The encoder's layers that are taken. @default all */
+  layers?: readonly number[];
+  /** What a new model's config.json says where the config does not. */
+  defaults?: Readonly<Record<string, unknown>>;
+}
+
 /**
  * The sentence model of a config. A folder without modules.json gets `pooling`, and sentence-transformers' files when
  * it is saved.
@@ -61,13 +72,14 @@ export interface OpenedSentences {
  */
 export async function openSentences(
   config: SharedConfig,
-  { pooling = "mean" }: { pooling?: string },
+  { pooling = "mean", layers, defaults }: OpenSentencesOptions,
   context: MethodContext,
 ): Promise<OpenedSentences> {
   const origin = await originOf(config, pooling);
   const { transformer, modules } = origin;
   const place = transformer && transformer !== origin.folder ? withName(config, transformer.name) : config;
-  const encoder = (await openModel(place, { task: "feature-extraction" }, context)) as EncoderModel;
+  const whole = (await openModel(place, { task: "feature-extraction", defaults }, context)) as EncoderModel;
+  const encoder = layers ? await withLayers(whole, layers, "feature-extraction") : whole;
   const model = new SentenceModel(encoder, modules);
   const tokenizer = await openTokenizer(place);
   requireVocabulary(tokenizer, encoder);

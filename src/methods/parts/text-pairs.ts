@@ -44,14 +44,15 @@ export async function readPairs(rows: Rows, config: SharedConfig, badRows: BadRo
 }
 
 /** The pair of an example; undefined where it is none. */
-function pairOf(example: unknown): TextPair | undefined {
+export function pairOf(example: unknown): TextPair | undefined {
   const { anchor, prompt, completion } = example as Partial<TextPair & Record<"prompt" | "completion", unknown>>;
   if (typeof anchor === "string") return example as TextPair;
   if (typeof prompt !== "string" || typeof completion !== "string" || prompt.trim() === "") return undefined;
   return { anchor: prompt, positive: completion };
 }
 
-function requireNegatives({ negatives = [] }: TextPair, where: string): void {
+/** @throws DataError for an empty negative */
+export function requireNegatives({ negatives = [] }: Pick<TextPair, "negatives">, where: string): void {
   if (negatives.every((text) => text.trim() !== "")) return;
   throw new DataError({
     where,
