@@ -24,11 +24,14 @@ function wheel(name, version, folder) {
 /** The first two turns of each dialogue, each pair once. */
 function pairsOf(corpus) {
   const pairs = new Map();
-  for (const name of readdirSync(corpus).filter((each) => each.endsWith(".yml")).sort()) {
+  for (const name of readdirSync(corpus)
+    .filter((each) => each.endsWith(".yml"))
+    .sort()) {
     const { conversations } = parse(readFileSync(join(corpus, name), "utf8"));
     for (const [question, answer] of conversations) {
       const [anchor, positive] = [question, answer].map((text) => String(text ?? "").trim());
-      if (anchor !== "" && positive !== "") pairs.set(`${anchor.toLowerCase()}\n${positive.toLowerCase()}`, { anchor, positive });
+      if (anchor !== "" && positive !== "")
+        pairs.set(`${anchor.toLowerCase()}\n${positive.toLowerCase()}`, { anchor, positive });
     }
   }
   return [...pairs.values()];

@@ -1,14 +1,15 @@
 /** Distillation of language models that have the same vocabulary. */
+import { DataError } from "../../base/index.ts";
 import { type Conversation, type Rows, readConversations, readExamples, recogniseRows } from "../../data/index.ts";
 import type { CausalLM } from "../../models/index.ts";
 import { notEqual, type Tensor } from "../../tensor/index.ts";
-import { chatFormat, type Tokenizer } from "../../tokenizers/index.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
 import { type LanguageModelBatch, languageModel, type Objective, type SupervisedOptions } from "../../train/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "../method.ts";
 import { adapted } from "./adapters.ts";
 import { padIdOf, sampler } from "./causal.ts";
-import { conversationTokens, type LearnedTokens } from "./conversation-tokens.ts";
+import { conversationTokens, conversationWriter, type LearnedTokens } from "./conversation-tokens.ts";
 import type { OpenedData } from "./datasets.ts";
 import {
   type DistillationOptions,
@@ -85,14 +86,20 @@ async function readTokens(
     }
   } else {
     const { examples } = await readConversations(rows, { ...named, badRows });
-    const chat = chatFormat(tokenizer.chatTemplate, tokenizer);
+    const writer = conversationWriter(tokenizer);
     for await (const conversation of examples as AsyncIterable<Conversation>)
-      tokens.push(await conversationTokens(conversation, { tokenizer, format: chat, learned: "assistant" }));
+      tokens.push(await conversationTokens(conversation, writer));
   }
   const { kept, cut, skipped, unlearned } = fitTokens(tokens, config.data);
   const lost = `${cut} examples are cut, ${skipped} too long and left out, ${unlearned} with nothing to learn`;
   if (cut + skipped + unlearned > 0) context.onWarning({ where: "data", notes: [lost] });
-  return kept;
+  if (kept.length > 0) return kept;
+  throw new DataError({
+    where: rows.placeOf(0),
+    expected: "texts or conversations with something to learn",
+    received: `${tokens.length} of which none has any within ${config.data.maxLength} tokens`,
+    fix: "raise data.maxLength, or look at the rows",
+  });
 }
 
 /** What an objective of language models is made of. */

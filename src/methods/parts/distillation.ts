@@ -41,8 +41,8 @@ export class Projections extends Module {
 }
 
 /**
- * The mean squared error of states: of the student's embeddings and each of its layers, and of the teacher's at the same
- * share of its depth. [B, T, D] each. Jiao et al. 2019, arXiv:1909.10351, section 3.1, uniform.
+ * The mean squared error of states: of the student's embeddings and each of its layers, and of the teacher's at the
+ * same share of its depth. [B, T, D] each. Jiao et al. 2019, arXiv:1909.10351, section 3.1, uniform.
  */
 export function statesLoss(
   student: States,

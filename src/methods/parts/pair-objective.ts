@@ -53,8 +53,8 @@ export function pairBatches(
   const rows = Array.from({ length: texts.length / perRow }, (_, row) =>
     Array.from({ length: perRow }, (_, i) => row * perRow + i),
   );
-  const labelsOf = (values: number[]): PairBatch["labels"] =>
-    hasClasses ? tensor(Int32Array.from(values)) : tensor(Float32Array.from(values));
+  const classes = (values: readonly number[]) => tensor(Int32Array.from(values));
+  const amounts = (values: readonly number[]) => tensor(Float32Array.from(values));
   const collate = (lists: readonly (readonly number[])[]): PairBatch => {
     const numbers = lists.flat();
     const values = numbers.map((i) => labels[i]);
@@ -63,7 +63,7 @@ export function pairBatches(
         numbers.map((i) => texts[i]),
         shape,
       ),
-      labels: labelsOf(values),
+      labels: hasClasses ? classes(values) : amounts(values),
       numbers: tensor(Int32Array.from(numbers)),
     };
   };

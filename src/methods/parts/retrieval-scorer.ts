@@ -19,8 +19,8 @@ export interface ScoredBatch {
 const PLACES = 10;
 
 /**
- * Scores of a search by cosines: each anchor looks for its positives among the positives of all anchors. Texts that come
- * several times count once. ndcgAt10, mrr and map of the first 10 places, recallAt1 and recallAt10.
+ * Scores of a search by cosines: each anchor looks for its positives among the positives of all anchors. Texts that
+ * come several times count once. ndcgAt10, mrr and map of the first 10 places, recallAt1 and recallAt10.
  */
 export function retrievalScorer<B>(outputsOf: (batch: B) => ScoredBatch): Scorer<B> {
   let search = new Search();
@@ -35,7 +35,7 @@ export function retrievalScorer<B>(outputsOf: (batch: B) => ScoredBatch): Scorer
   };
 }
 
-/** Spearman's and Pearson's correlation of the cosines of pairs with their scores. A pair that comes again counts once. */
+/** Spearman's and Pearson's correlation of the cosines of pairs with their scores. A pair counts once. */
 export function similarityScorer<B>(outputsOf: (batch: B) => ScoredBatch): Scorer<B> {
   let pairs = new Map<string, { cosine: number; score: number }>();
   return {

@@ -121,7 +121,8 @@ export class SentenceModel extends Module {
     const { parts } = this.pooling;
     const sums = weights && matmul(weights, states); // [B, sums, D]
     if (sums && !counted) return reshape(sums, [rows, parts.length * Number(width)]);
-    const largest = counted && max(where(reshape(counted, [...counted.shape, 1]), states, LOWEST), { axes: 1 }); // [B, D]
+    const isCounted = counted && reshape(counted, [...counted.shape, 1]); // [B, T, 1]
+    const largest = isCounted && max(where(isCounted, states, LOWEST), { axes: 1 }); // [B, D]
     let next = 0;
     const vectors = parts.map((part) => {
       if (part === "max") return largest as Tensor<"f32">;

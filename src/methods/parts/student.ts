@@ -35,7 +35,7 @@ export async function teacherTokenizer(name: string, model: PretrainedModel): Pr
   return tokenizer;
 }
 
-/** The student's tokenizer: the config's, the model's, or, of a new model, the teacher's. @throws OptionError as below */
+/** The student's tokenizer: the config's, the model's, or the teacher's. @throws OptionError for other tokens */
 export async function studentTokenizer({ model, tokenizer }: SharedConfig, teacher: Tokenizer): Promise<Tokenizer> {
   const named = typeof model === "string" ? model : "name" in model ? model.name : undefined;
   const place = typeof tokenizer === "string" ? tokenizer : named;
