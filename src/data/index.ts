@@ -7,6 +7,7 @@ export type { ModelEndpoint, Usage } from "./build/ask.ts";
 export { type BuildOptions, type BuildProgress, type BuildReport, buildPairs, estimateBuild } from "./build/build.ts";
 export type { PairChecks } from "./build/check.ts";
 export { type GeneratedPair, type PairKind, type Passage, pairMessages, passagesOf } from "./build/pairs.ts";
+export { type DistinctBatchOptions, type DistinctSource, distinctBatches } from "./distinct-batches.ts";
 export {
   type Episode,
   type EpisodeBatch,

@@ -13,6 +13,7 @@ export {
   binaryCrossEntropy,
   binaryCrossEntropyWithLogits,
 } from "./binary.ts";
+export { type CosentOptions, cosentLoss } from "./cosent.ts";
 export { type DiceLossOptions, diceLoss, multiClassDiceLoss } from "./dice.ts";
 export {
   type AttentionLossOptions,

@@ -21,6 +21,7 @@ export function adapterTraining<B>(applied: AppliedAdapter, objective: Objective
     state: new Map([...objective.state, ...trained]),
     loss: (batch, run) => applied.within(run, () => objective.loss(batch, run)),
     save: (folder) => applied.save(folder),
+    saveResult: undefined, // that of the whole model
     load: (folder) => applied.load(folder),
   };
 }

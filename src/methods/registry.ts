@@ -1,5 +1,8 @@
 /** The methods that there are, by name. */
 import { classification } from "./classification.ts";
+import { crossEncoder } from "./cross-encoder.ts";
+import { distill } from "./distill.ts";
+import { embeddings } from "./embeddings.ts";
 import type { Method } from "./method.ts";
 import { preferenceMethod } from "./preference.ts";
 import { pretrain } from "./pretrain.ts";
@@ -18,6 +21,9 @@ const all: readonly Method[] = [
   tokenClassification,
   questionAnswering,
   seq2seq,
+  embeddings,
+  crossEncoder,
+  distill,
 ];
 
 export const methods: ReadonlyMap<string, Method> = new Map(all.map((method) => [method.name, method]));

@@ -17,6 +17,15 @@ export {
 export { type PipelineFor, type PipelineOptions, type PipelineTask, pipeline } from "./pipeline.ts";
 export { type Answer, type Question, QuestionAnsweringPipeline } from "./question-answering.ts";
 export { SentenceEncoder, type SentenceOptions, type Similarity } from "./sentence-encoder.ts";
+export {
+  type DenseModule,
+  type PoolingModule,
+  poolingOf,
+  readModules,
+  type SentenceModule,
+  type TokenWeights,
+  type VectorModule,
+} from "./sentence-modules.ts";
 export { type SpeechRecognitionOptions, SpeechRecognitionPipeline, type Transcript } from "./speech.ts";
 export { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./text-classification.ts";
 export { type AggregationStrategy, type Entity, TokenClassificationPipeline } from "./token-classification.ts";

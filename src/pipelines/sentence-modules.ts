@@ -9,17 +9,43 @@ export interface TokenStates {
   counts: readonly boolean[];
 }
 
+/** The weights by which a text's states are summed up. counts: which tokens count -> [T] */
+export type TokenWeights = (counts: readonly boolean[]) => Float32Array;
+
 /** From the states of tokens to one vector. */
 export interface PoolingModule {
   kind: "pooling";
   includePrompt: boolean;
+  /** What the vector is joined of: sums of the states by weights, or the largest of them. */
+  parts: readonly (TokenWeights | "max")[];
   /** Weights of the tokens for each sum of states that the vector is made of; undefined where it is made otherwise. */
   weights: ((counts: readonly boolean[]) => Float32Array[]) | undefined;
   pool(states: TokenStates): number[];
 }
 
+/** A linear layer behind the pooling, and its activation by the last part of its class. */
+export interface DenseModule {
+  /** Its folder beside modules.json. */
+  place: string;
+  inFeatures: number;
+  outFeatures: number;
+  /** [outFeatures, inFeatures] */
+  weight: readonly number[];
+  /** [outFeatures]; undefined for none */
+  bias: readonly number[] | undefined;
+  activation: ActivationName;
+}
+
+/** From a vector to the next: by a linear layer, or to length 1. */
+export interface VectorModule {
+  kind: "vector";
+  /** Undefined for one that normalizes. */
+  dense?: DenseModule;
+  apply(vector: number[]): number[];
+}
+
 /** A step from the states of tokens to one vector, or from a vector to the next. */
-export type SentenceModule = PoolingModule | { kind: "vector"; apply(vector: number[]): number[] };
+export type SentenceModule = PoolingModule | VectorModule;
 
 type Json = Record<string, unknown>;
 
@@ -67,8 +93,8 @@ const oldModes: Readonly<Record<string, string>> = {
   pooling_mode_lasttoken: "lasttoken",
 };
 
-/** Pooling by a config.json; with none the mean. */
-function poolingOf(path: string, config: Json): SentenceModule {
+/** Pooling by a config.json; with none the mean. @throws DataError for a mode that is not known */
+export function poolingOf(path: string, config: Json): PoolingModule {
   const poolingMode = config.pooling_mode;
   const old = Object.keys(oldModes).filter((key) => config[key] === true);
   const modes = poolingMode === undefined ? old.map((key) => oldModes[key]) : ([poolingMode].flat() as string[]);
@@ -86,23 +112,29 @@ function poolingOf(path: string, config: Json): SentenceModule {
   return {
     kind: "pooling",
     includePrompt: config.include_prompt !== false,
+    parts: used.map((weight) => (weight ? (counts) => weightsOf(weight, counts) : "max")),
     weights: sums.length === used.length ? (counts) => sums.map((weight) => weightsOf(weight, counts)) : undefined,
     pool: (states) => used.flatMap((weight) => (weight ? weighted(states, weight) : largestOf(states))),
   };
 }
 
 /** Activations by the last part of their class. */
-const activations: Readonly<Record<string, (value: number) => number>> = {
-  Identity: (value) => value,
+const activations = {
+  Identity: (value: number) => value,
   Tanh: Math.tanh,
   Sigmoid: sigmoid,
-  ReLU: (value) => Math.max(value, 0),
-};
+  ReLU: (value: number) => Math.max(value, 0),
+} as const;
+/** The last part of an activation's class. */
+export type ActivationName = keyof typeof activations;
 
 /** @throws DataError for an activation that is not known */
-export function activationOf(path: string, name: unknown): (value: number) => number {
-  const short = String(name).split(".").at(-1) as string;
-  if (Object.hasOwn(activations, short)) return activations[short];
+export const activationOf = (path: string, name: unknown): ((value: number) => number) =>
+  activations[activationName(path, name)];
+
+function activationName(path: string, name: unknown): ActivationName {
+  const short = String(name).split(".").at(-1) as ActivationName;
+  if (Object.hasOwn(activations, short)) return short;
   throw new DataError({
     where: `${path}, activation`,
     expected: `one of ${Object.keys(activations).join(", ")}`,
@@ -119,7 +151,7 @@ export function unit(vector: readonly number[]): number[] {
 }
 
 /** A linear layer after the pooling. */
-async function denseOf(folder: Folder): Promise<SentenceModule> {
+async function denseOf(folder: Folder, place: string): Promise<VectorModule> {
   const config = folder.file("config.json");
   const { in_features: inputs, out_features: outputs, bias, activation_function: name } = await readJson(config);
   const file = folder.file("model.safetensors");
@@ -138,13 +170,18 @@ async function denseOf(folder: Folder): Promise<SentenceModule> {
   };
   const [width, height] = [Number(inputs), Number(outputs)];
   const weight = numbers("linear.weight", width * height);
-  const shift = bias === false ? new Array<number>(height).fill(0) : numbers("linear.bias", height);
+  const stored = bias === false ? undefined : numbers("linear.bias", height);
+  const shift = stored ?? new Array<number>(height).fill(0);
   const activation = activationOf(config.name, name ?? "Tanh");
   const apply = (vector: number[]) =>
     shift.map((start, row) =>
       activation(vector.reduce((sum, value, d) => sum + value * weight[row * width + d], start)),
     );
-  return { kind: "vector", apply };
+  const dense: DenseModule = {
+    ...{ place, inFeatures: width, outFeatures: height, weight, bias: stored },
+    activation: activationName(config.name, name ?? "Tanh"),
+  };
+  return { kind: "vector", dense, apply };
 }
 
 /**
@@ -161,7 +198,7 @@ export async function readModules(folder: Folder): Promise<{ transformer: Folder
     const kind = type.split(".").at(-1);
     if (kind === "Transformer") transformer = inside;
     else if (kind === "Pooling") modules.push(poolingOf(inside.name, await readJson(inside.file("config.json"))));
-    else if (kind === "Dense") modules.push(await denseOf(inside));
+    else if (kind === "Dense") modules.push(await denseOf(inside, place));
     else if (kind === "Normalize") modules.push({ kind: "vector", apply: unit });
     else if (kind !== "Dropout")
       throw new DataError({

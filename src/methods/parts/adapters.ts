@@ -48,7 +48,8 @@ export async function adapted<B>(
     ...(merge && {
       async saveResult(folder: string) {
         await applied.merge();
-        await make({ tokenizer }, applied).save(folder);
+        const whole = make({ tokenizer }, applied);
+        await (whole.saveResult ?? whole.save)(folder);
         applied.unmerge();
       },
     }),

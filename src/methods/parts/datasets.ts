@@ -70,6 +70,21 @@ export async function openData(config: SharedConfig["data"], { onWarning }: Meth
   return { ...split, badRows, close: () => closeAll(close) };
 }
 
+/** Opens the rows of a config for a method, and closes them where it cannot be prepared. @throws as `openData` */
+export async function withData<T>(
+  config: SharedConfig["data"],
+  context: MethodContext,
+  prepare: (opened: OpenedData) => Promise<T>,
+): Promise<T> {
+  const opened = await openData(config, context);
+  try {
+    return await prepare(opened);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
 const closeAll = async (closers: readonly (() => Promise<void>)[]) => {
   for (const close of closers) await close();
 };

@@ -1,0 +1,110 @@
+/** Texts and pairs of texts as encoders read them. */
+import { OptionError } from "../../base/index.ts";
+import { type Tensor, tensor } from "../../tensor/index.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
+import type { SharedConfig } from "../config/schema.ts";
+import type { MethodContext } from "../method.ts";
+import { padIdOf } from "./causal.ts";
+
+/** A text's tokens. */
+export interface EncodedText {
+  ids: Int32Array;
+  /** Which of two texts each token belongs to; undefined where it is always the first. */
+  typeIds: Int32Array | undefined;
+}
+
+/** What an encoder reads of a batch of texts. */
+export interface TextInputs {
+  /** i32 [B, T] */
+  inputIds: Tensor<"i32">;
+  /** bool [B, T], false for padding. */
+  attentionMask: Tensor<"bool">;
+  /** i32 [B, T]; absent where all texts are single. */
+  tokenTypeIds?: Tensor<"i32">;
+}
+
+/** What texts are cut and padded by. */
+export interface TextShape {
+  /** Most tokens of a text. */
+  maxLength: number;
+  padId: number;
+  /** Whether texts are brought to lower case first. @default false */
+  lowercases?: boolean;
+}
+
+/**
+ * The shape of texts: the least of what the config, the tokenizer and the model allow.
+ * @param further another limit, such as that of sentence_bert_config.json. @default none
+ */
+export function textShape(
+  { data }: Pick<SharedConfig, "data">,
+  { tokenizer, model, further }: { tokenizer: Tokenizer; model: { config: object }; further?: number },
+): TextShape {
+  const { maxPositionEmbeddings } = model.config as { maxPositionEmbeddings?: number };
+  const limits = [data.maxLength, further, tokenizer.modelMaxLength, maxPositionEmbeddings];
+  return { maxLength: Math.min(...limits.filter((limit) => limit !== undefined)), padId: padIdOf(tokenizer) };
+}
+
+/**
+ * Tokens of texts, or of pairs, in their order; what is longer is cut, and a warning says how many were.
+ * @param prefix stands in front of each text. @default nothing
+ */
+export async function encodeTexts(
+  texts: readonly (string | readonly [string, string])[],
+  { tokenizer, shape, prefix = "" }: { tokenizer: Tokenizer; shape: TextShape; prefix?: string },
+  { signal, onProgress, onWarning }: MethodContext,
+): Promise<EncodedText[]> {
+  const encoded: EncodedText[] = [];
+  let cut = 0;
+  for (const text of texts) {
+    signal?.throwIfAborted();
+    const [first, pair] = typeof text === "string" ? [text, undefined] : text;
+    const whole = shape.lowercases ? (prefix + first).toLowerCase() : prefix + first;
+    const { ids, typeIds, overflowing } = await tokenizer.encodeText(whole, {
+      pair,
+      maxLength: shape.maxLength,
+    });
+    if (overflowing.length > 0) cut++;
+    encoded.push({ ids: Int32Array.from(ids), typeIds: pair === undefined ? undefined : Int32Array.from(typeIds) });
+    onProgress?.("encoding texts", encoded.length / texts.length);
+  }
+  if (cut > 0)
+    onWarning({ where: "data", notes: [`${cut} of ${texts.length} texts are longer than ${shape.maxLength} and cut`] });
+  return encoded;
+}
+
+/** Lengths of batches are multiples of a part of the longest: each length is compiled for itself. */
+const LENGTHS = 4;
+const LEAST_MULTIPLE = 16;
+
+/** Rows of one length, a few of which there are; padding is at the right. */
+export function textInputs(texts: readonly EncodedText[], { maxLength, padId }: TextShape): TextInputs {
+  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
+  const longest = Math.max(...texts.map(({ ids }) => ids.length));
+  const width = Math.min(maxLength, Math.ceil(longest / multiple) * multiple);
+  const shape = [texts.length, width];
+  const ids = new Int32Array(texts.length * width).fill(padId);
+  const types = new Int32Array(ids.length);
+  const mask = new Uint8Array(ids.length);
+  for (const [row, { ids: tokens, typeIds }] of texts.entries()) {
+    ids.set(tokens, row * width);
+    if (typeIds) types.set(typeIds, row * width);
+    mask.fill(1, row * width, row * width + tokens.length);
+  }
+  return {
+    inputIds: tensor(ids, { shape }),
+    attentionMask: tensor(mask, { dtype: "bool", shape }),
+    ...(texts.some(({ typeIds }) => typeIds) && { tokenTypeIds: tensor(types, { shape }) }),
+  };
+}
+
+/** @throws OptionError for settings of data that encoders of texts have no use for */
+export function refusePacking({ data }: Pick<SharedConfig, "data">, method: string): void {
+  if (!data.packing) return;
+  throw new OptionError({
+    where: "config, data.packing",
+    expected: `false: ${method} reads whole texts`,
+    received: "true",
+    fix: "leave it out",
+  });
+}
