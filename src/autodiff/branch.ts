@@ -36,6 +36,13 @@ class CondOp implements OpEntry {
   withBodies([thenBody, elseBody]: readonly Graph[]): CondOp {
     return new CondOp([thenBody, elseBody], this.operands);
   }
+  withCaptured(bodies: readonly Graph[], inputs: readonly Value[], captured: readonly Value[]) {
+    const middle = 1 + this.bodies[0].inputs.length;
+    return {
+      op: this.withBodies(bodies),
+      inputs: [...inputs.slice(0, middle), ...captured, ...inputs.slice(middle), ...captured],
+    };
+  }
 
   inferTypes([condition]: readonly TensorType[]): readonly TensorType[] {
     if (condition.dtype !== "bool" || condition.shape.length !== 0)
@@ -134,6 +141,13 @@ class WhileOp implements OpEntry {
   }
   withBodies([condition, body]: readonly Graph[]): WhileOp {
     return new WhileOp([condition, body], this.state);
+  }
+  withCaptured(bodies: readonly Graph[], inputs: readonly Value[], captured: readonly Value[]) {
+    const middle = this.bodies[0].inputs.length;
+    return {
+      op: this.withBodies(bodies),
+      inputs: [...inputs.slice(0, middle), ...captured, ...inputs.slice(middle), ...captured],
+    };
   }
 
   inferTypes(inputs: readonly TensorType[]): readonly TensorType[] {

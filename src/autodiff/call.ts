@@ -31,6 +31,9 @@ class CallOp implements OpEntry {
   withBodies([body]: readonly Graph[]): CallOp {
     return new CallOp(this.name, body, this.backward);
   }
+  withCaptured(bodies: readonly Graph[], inputs: readonly Value[], captured: readonly Value[]) {
+    return { op: this.withBodies(bodies), inputs: [...inputs, ...captured] };
+  }
   inferTypes(): readonly TensorType[] {
     return this.bodies[0].outputs;
   }

@@ -9,6 +9,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { add, broadcastTo, type OpEntry, scalar, sumTo, withScope } from "../ops/index.ts";
+import { captureConstants } from "./capture.ts";
 
 /**
  * Reverse-mode gradients of a scalar: one value for each of `targets`, with the target's shape. The result is ordinary
@@ -43,6 +44,16 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
  * their value, and those that meet there are added.
  */
 export function pullBack(
+  outputs: readonly Value[],
+  cotangents: readonly (Value | undefined)[],
+  targets: readonly Value[],
+): (Value | undefined)[] {
+  const both = captureConstants([...outputs, ...targets], targets);
+  return pullBackInputs(both.slice(0, outputs.length), cotangents, both.slice(outputs.length));
+}
+
+/** As `pullBack`, where targets are no constants inside of bodies. */
+function pullBackInputs(
   outputs: readonly Value[],
   cotangents: readonly (Value | undefined)[],
   targets: readonly Value[],

@@ -47,6 +47,9 @@ export class ScanOp implements OpEntry {
   withBodies([body]: readonly Graph[]): ScanOp {
     return new ScanOp(body, this.layout, this.backward, this.extendsOp);
   }
+  withCaptured(bodies: readonly Graph[], inputs: readonly Value[], captured: readonly Value[]) {
+    return { op: this.withBodies(bodies), inputs: [...inputs, ...captured] };
+  }
 
   withoutOutputs(unused: ReadonlySet<number>): { op: ScanOp; kept: number[] } | undefined {
     const [body] = this.bodies;

@@ -107,6 +107,13 @@ export const limits = {
    * million, Hugging Face's datasets of a thousand.
    */
   tableBlockRows: 2 ** 24,
+  /**
+   * Seconds in which a block of a table is read, and two for each mebibyte of its file. A million rows of a few columns
+   * take one or two.
+   */
+  tableSeconds: 10,
+  /** Mebibytes of memory for that, or 16 times the file's size. A million short rows take 200. */
+  tableHeapMebibytes: 1024,
   /** A side of the picture that a preprocessor_config.json asks for. Models take 224 to 2048. */
   imageSide: 16_384,
   /** Samples a second of a sound. Studios record at 192,000, and filters of that rate take 30 MB. */

@@ -1,5 +1,5 @@
 import type { DType, HostArray } from "../base/index.ts";
-import type { Attributes, Node, Op, Size, TensorType, Value } from "../ir/index.ts";
+import type { Attributes, Graph, Node, Op, Size, TensorType, Value } from "../ir/index.ts";
 import type { ExactTensor, HostTensor } from "./host-tensor.ts";
 import type { Lowering } from "./lowering.ts";
 
@@ -95,6 +95,15 @@ export interface OpEntry extends Op {
   readonly carries?: readonly number[] | "all";
   /** The op in terms of others, for ops that exist only for their gradient; it is replaced by these before lowering. */
   expand?(inputs: readonly Value[]): readonly Value[];
+  /**
+   * Of an op with bodies that a gradient goes through: the op with bodies that have further inputs behind theirs, the
+   * same for each, and its inputs with values for those.
+   */
+  withCaptured?(
+    bodies: readonly Graph[],
+    inputs: readonly Value[],
+    captured: readonly Value[],
+  ): { op: OpEntry; inputs: Value[] };
   /** An op whose outputs are the first ones of this, from the same inputs: where both are applied, this is enough. */
   readonly extendsOp?: Op;
   /** The same op without some outputs that nothing uses, and the outputs it keeps; undefined when it needs all. */

@@ -1,6 +1,6 @@
 import { numberRules, requireNumbers } from "../base/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { add, div, maximum, mul, pow, sqrt, square, sub, type Tensor } from "../tensor/index.ts";
+import { add, div, maximum, mul, sqrt, square, sub, type Tensor } from "../tensor/index.ts";
 import { requireBetas, requireBooleans } from "./checks.ts";
 import {
   type CommonSettings,
@@ -30,12 +30,6 @@ export type AdamOptions = OptimizerOptions<AdamSettings>;
 /** Options of `AdamW`. */
 export type AdamWOptions = OptimizerOptions<AdamSettings>;
 
-/**
- * AdamW's, in f32 as its first runs had it, so that those that are resumed go on bit by bit: for a beta of 0.999 it is
- * off by 1e-5, and so are steps.
- */
-const plainCorrection: typeof biasCorrection = (beta, step) => sub(1, pow(beta, step));
-
 const adam = ({ isDecoupled }: { isDecoupled: boolean }): Omit<OptimizerDefinition<AdamSettings>, "name"> => ({
   defaults: {
     ...{ betas: [0.9, 0.999], epsilon: 1e-8, amsgrad: false },
@@ -53,9 +47,8 @@ const adam = ({ isDecoupled }: { isDecoupled: boolean }): Omit<OptimizerDefiniti
     ...(amsgrad && { max_square: unsigned(shape) }),
   }),
   formula({ betas: [beta1, beta2], epsilon, amsgrad }, { learningRate, step, scale }) {
-    const correction = isDecoupled ? plainCorrection : biasCorrection;
-    const correction1 = correction(beta1, step);
-    const correction2 = sqrt(correction(beta2, step));
+    const correction1 = biasCorrection(beta1, step);
+    const correction2 = sqrt(biasCorrection(beta2, step));
     // lr m / c1 / (sqrt(v) / c2 + epsilon) = (lr c2 / c1) m / (sqrt(v) + epsilon c2): all scalars are worked out once
     const rate = div(mul(correction2, learningRate), correction1);
     const shift = mul(correction2, epsilon);

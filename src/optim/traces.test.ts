@@ -88,16 +88,12 @@ const cases: Record<string, [learningRate: number, create: (parameters: Paramete
   "lookahead-options": [0.1, (p) => new Lookahead(new Sgd(p), { interval: 7, alpha: 0.8 })],
 };
 
-/** AdamW's bias correction is off by 1e-5, see adam.ts; a sum of 123 squares shows it. Asked of traces is 1e-4. */
-const ADAMW_LOSSES = 1e-4;
-
 function expectTrace(name: string, actual: OptimizerTrace): void {
   const expected = optimizerTraces[name];
   for (const moment of ["first", "last"] as const)
     for (const [key, values] of Object.entries(expected[moment]))
       expectClose(`${moment} ${key}`, actual[moment][key], values, tolerances.f32 as number);
-  const isAdamW = ["adamw", "adamw-groups"].includes(name);
-  expectClose("losses", actual.losses, expected.losses, isAdamW ? ADAMW_LOSSES : (tolerances.f32 as number));
+  expectClose("losses", actual.losses, expected.losses, tolerances.f32 as number);
 }
 
 test.each(Object.entries(cases))("%s takes the steps of the golden trace", async (name, [learningRate, create]) => {

@@ -1,11 +1,11 @@
 /** Arrow IPC: files (Feather version 2) and streams, as pandas and Hugging Face's datasets write them. */
-import { type FileHandle, open } from "node:fs/promises";
-import type { Table, Vector } from "apache-arrow";
-import { DataError, withinLimit } from "../../base/index.ts";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import type { Data, Table, Vector } from "apache-arrow";
+import { DataError, limits, withinLimit } from "../../base/index.ts";
 import { isSystemError, withReadErrors } from "../../files/index.ts";
-import { blockRows } from "./blocks.ts";
+import type { BlockFile } from "./blocks.ts";
 import { unpackLz4 } from "./lz4.ts";
-import type { Row, Rows } from "./rows.ts";
+import type { Row } from "./rows.ts";
 import { plainValue } from "./values.ts";
 
 const FILE_MAGIC = "ARROW1";
@@ -24,13 +24,15 @@ interface Place {
 }
 
 /**
- * The rows of an Arrow file or stream, a record batch at a time, with LZ4, ZSTD or no compression.
+ * The blocks of an Arrow file or stream, which are its record batches, with LZ4, ZSTD or no compression. `TableThread`
+ * calls it in a thread with limits.
  * @throws DataError for a file that is none, is cut off or damaged, now or when its rows are read
  */
-export async function openArrow(path: string): Promise<Rows> {
+export async function openArrow(path: string): Promise<BlockFile> {
   const arrow = await import("apache-arrow");
   await registerCodecs();
-  const file = await withReadErrors(path, "an Arrow file", () => open(path));
+  // without promises: where the thread is ended, its files are closed
+  const file = await withReadErrors(path, "an Arrow file", () => openSync(path, "r"));
   try {
     const places = await readable(path, () => messagesOf(path, file));
     const schema = places.filter(({ kind }) => kind === "schema");
@@ -40,42 +42,42 @@ export async function openArrow(path: string): Promise<Rows> {
     const read = (block: number) =>
       readable(path, async () => {
         const before = dictionaries.filter(({ start }) => start < batches[block].start);
-        const parts = await Promise.all([...schema, ...before, batches[block]].map((place) => bytesOf(file, place)));
+        const parts = [...schema, ...before, batches[block]].map((place) => bytesOf(file, place));
         const rows = rowsIn(arrow.tableFromIPC(Buffer.concat(parts)));
         if (rows.length !== batches[block].rows) throw new Error(`${rows.length} rows in a batch of more`);
         return rows;
       });
-    return blockRows(path, { counts: batches.map(({ rows }) => rows), read, close: () => file.close() });
+    return { counts: batches.map(({ rows }) => rows), read, close: async () => closeSync(file) };
   } catch (error) {
-    await file.close();
+    closeSync(file);
     throw error;
   }
 }
 
 /** Where the messages are: a file is a stream between its magic and its footer. */
-async function messagesOf(path: string, file: FileHandle): Promise<Place[]> {
+async function messagesOf(path: string, file: number): Promise<Place[]> {
   const { Message } = await import("apache-arrow/ipc/metadata/message");
-  const { size } = await file.stat();
-  const bytesAt = async (start: number, length: number): Promise<Buffer> => {
+  const { size } = fstatSync(file);
+  const bytesAt = (start: number, length: number): Buffer => {
     if (start + length > size) throw new Error("the file ends within a message");
     return bytesOf(file, { start, length });
   };
-  const magic = size >= 8 ? (await bytesAt(0, 8)).toString("latin1") : "";
+  const magic = size >= 8 ? bytesAt(0, 8).toString("latin1") : "";
   if (magic.startsWith("FEA1")) throw new Error("Feather version 1: write it again with a newer pandas");
   const places: Place[] = [];
   let start = magic.startsWith(FILE_MAGIC) ? 8 : 0;
   let hasEnded = false;
   while (start + 4 <= size && !hasEnded) {
     let prefix = 4;
-    let length = (await bytesAt(start, 4)).readUInt32LE(0);
+    let length = bytesAt(start, 4).readUInt32LE(0);
     if (length === CONTINUATION) {
-      length = (await bytesAt(start + 4, 4)).readUInt32LE(0);
+      length = bytesAt(start + 4, 4).readUInt32LE(0);
       prefix = 8;
     }
     hasEnded = length === 0;
     if (hasEnded) break;
     if (length > MOST_METADATA) throw new Error("no message of Arrow");
-    const message = Message.decode(new Uint8Array(await bytesAt(start + prefix, length)));
+    const message = Message.decode(new Uint8Array(bytesAt(start + prefix, length)));
     const body = Number(message.bodyLength);
     const total = prefix + length + body;
     if (!(body >= 0) || start + total > size) throw new Error("the file ends within a batch");
@@ -86,15 +88,14 @@ async function messagesOf(path: string, file: FileHandle): Promise<Place[]> {
     start += total;
   }
   const isFile = magic.startsWith(FILE_MAGIC);
-  const tail = isFile ? (await bytesAt(size - FILE_MAGIC.length, FILE_MAGIC.length)).toString("latin1") : "";
+  const tail = isFile ? bytesAt(size - FILE_MAGIC.length, FILE_MAGIC.length).toString("latin1") : "";
   if (isFile && !(hasEnded && tail === FILE_MAGIC)) throw new Error("the file has no footer");
   return places;
 }
 
-async function bytesOf(file: FileHandle, { start, length }: Pick<Place, "start" | "length">): Promise<Buffer> {
+function bytesOf(file: number, { start, length }: Pick<Place, "start" | "length">): Buffer {
   const bytes = Buffer.alloc(length);
-  const { bytesRead } = await file.read(bytes, 0, length, start);
-  if (bytesRead !== length) throw new Error("the file ends within a message");
+  if (readSync(file, bytes, 0, length, start) !== length) throw new Error("the file ends within a message");
   return bytes;
 }
 
@@ -103,6 +104,7 @@ function rowsIn(table: Table): Row[] {
   const names = table.schema.fields.map(({ name }) => name);
   const columns = names.map((_, i) => {
     const column = table.getChildAt(i) as Vector;
+    column.data.forEach(requireWhole);
     const { type } = column;
     return Array.from(column, (value) => (typeof value === "string" ? value : arrowValue(value, type)));
   });
@@ -111,7 +113,29 @@ function rowsIn(table: Table): Row[] {
   );
 }
 
+/**
+ * Lists that go on one after another within what they are lists of: the library believes where each begins and ends.
+ * @throws Error for others
+ */
+function requireWhole({ length, type, valueOffsets: offsets, values, children, dictionary }: Data): void {
+  // children of lists have lengths that only the metadata say
+  if (length > limits.tableBlockRows) throw new Error(`a column of ${length} values`);
+  const hasOffsets = LISTS.has(type.typeId);
+  const end = values?.length ?? children[0]?.length ?? 0;
+  if (hasOffsets && length > 0) {
+    if (offsets.length <= length || offsets[0] < 0 || offsets[length] > end)
+      throw new Error("lists beyond their values");
+    for (let i = 0; i < length; i++)
+      if (offsets[i] > offsets[i + 1]) throw new Error("lists that end before they begin");
+  }
+  for (const child of children) if (child) requireWhole(child);
+  if (dictionary) dictionary.data.forEach(requireWhole);
+}
+
 type ArrowType = Vector["type"];
+
+/** Type ids of what has offsets: Binary, Utf8, List, Map, LargeBinary, LargeUtf8. */
+const LISTS: ReadonlySet<number> = new Set([4, 5, 12, 17, 19, 20]);
 
 /** Type ids of Arrow's format: Date is 8, Timestamp 10, Decimal 7; negative ones are those with their units. */
 const isTime = ({ typeId }: ArrowType) => typeId === 8 || typeId === 10;

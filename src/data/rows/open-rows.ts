@@ -2,15 +2,14 @@
 import { readFile, stat } from "node:fs/promises";
 import { checkOptions, DataError, isObject, OptionError, parseJson } from "../../base/index.ts";
 import { withReadErrors } from "../../files/index.ts";
-import { openArrow } from "./arrow.ts";
 import { type BadRowOptions, BadRows } from "./bad-rows.ts";
 import { unpackedHead } from "./bytes.ts";
 import { concatRows } from "./combine.ts";
 import { isMediaFolder, openMediaFolder } from "./media-folder.ts";
-import { openParquet } from "./parquet.ts";
 import { RecordError } from "./record-error.ts";
 import { type Row, type Rows, rowsOf } from "./rows.ts";
 import { dataFilesIn } from "./splits.ts";
+import { TableThread } from "./table-thread.ts";
 import { type CsvOptions, csvFormat, jsonLines, jsonList, sniffDelimiter, textLines } from "./text-formats.ts";
 import { openText, type RecordFormat, streamText } from "./text-rows.ts";
 
@@ -46,8 +45,9 @@ export async function openRows(path: string | readonly string[], options: OpenRo
   const paths = await filesOf(path);
   if (typeof paths === "string") return openMediaFolder(paths);
   const opened: Rows[] = [];
+  const tables = new TableThread(paths);
   try {
-    for (const each of paths) opened.push(await openFile(each, all, bad));
+    for (const each of paths) opened.push(await openFile(each, { options: all, bad, tables }));
   } catch (error) {
     await Promise.all(opened.map((rows) => rows.close()));
     throw error;
@@ -73,6 +73,7 @@ export async function* streamRows(
 ): AsyncGenerator<StreamedRow, void, void> {
   const { bad, all } = checked("streamRows", options);
   const paths = await filesOf(path);
+  const tables = new TableThread(typeof paths === "string" ? [] : paths);
   for (const each of typeof paths === "string" ? [paths] : paths) {
     const format = typeof paths === "string" ? undefined : await textFormat(each, all);
     if (format) {
@@ -80,7 +81,8 @@ export async function* streamRows(
         for (const { row, line } of rows) yield { row, place: `${each}:${line}` };
       continue;
     }
-    const rows = typeof paths === "string" ? await openMediaFolder(each) : await openFile(each, all, bad);
+    const rows =
+      typeof paths === "string" ? await openMediaFolder(each) : await openFile(each, { options: all, bad, tables });
     try {
       let index = 0;
       for await (const row of rows) yield { row, place: rows.placeOf(index++) };
@@ -116,16 +118,18 @@ async function filesOf(path: string | readonly string[]): Promise<readonly strin
   return dataFilesIn(path);
 }
 
-async function openFile(path: string, options: OpenRowsOptions, bad: BadRows): Promise<Rows> {
+interface FileOptions {
+  options: OpenRowsOptions;
+  bad: BadRows;
+  tables: TableThread;
+}
+
+async function openFile(path: string, { options, bad, tables }: FileOptions): Promise<Rows> {
   const format = await textFormat(path, options);
   if (format) return openText(path, format, bad);
   const kind = await formatOf(path, options);
-  const rows =
-    kind === "parquet"
-      ? await openParquet(path)
-      : kind === "arrow"
-        ? await openArrow(path)
-        : await jsonObjectRows(path, options);
+  const isTable = kind === "parquet" || kind === "arrow";
+  const rows = isTable ? await tables.open(path, kind) : await jsonObjectRows(path, options);
   return withColumns(path, rows, options);
 }
 

@@ -1,30 +1,30 @@
-import { open } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { DataError, withinLimit } from "../../base/index.ts";
 import { isSystemError, withReadErrors } from "../../files/index.ts";
-import { blockRows } from "./blocks.ts";
+import type { BlockFile } from "./blocks.ts";
 import { unpackLz4Block } from "./lz4.ts";
-import type { Rows } from "./rows.ts";
 import { plainFields } from "./values.ts";
 
 /**
- * The rows of a Parquet file, a row group at a time. Columns without a text type are bytes.
+ * The blocks of a Parquet file, which are its row groups. `TableThread` calls it in a thread with limits. Columns without a text type are bytes.
  * @throws DataError for a file that is none, is cut off or damaged, now or when its rows are read
  */
-export async function openParquet(path: string): Promise<Rows> {
+export async function openParquet(path: string): Promise<BlockFile> {
   const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors: others }] = await Promise.all([
     import("hyparquet"),
     import("hyparquet-compressors"),
   ]);
   const compressors = { ...others, LZ4_RAW: unpackLz4Block };
-  const handle = await withReadErrors(path, "a Parquet file", () => open(path));
+  // without promises: where the thread is ended, its files are closed
+  const handle = await withReadErrors(path, "a Parquet file", () => openSync(path, "r"));
   try {
-    const { size } = await handle.stat();
+    const { size } = fstatSync(handle);
     const file = {
       byteLength: size,
       slice: async (start: number, end = size) => {
         const bytes = new Uint8Array(end - start);
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, start);
-        if (bytesRead !== bytes.length) throw new Error("the file ends within its data");
+        if (readSync(handle, bytes, 0, bytes.length, start) !== bytes.length)
+          throw new Error("the file ends within its data");
         return bytes.buffer;
       },
     };
@@ -39,7 +39,7 @@ export async function openParquet(path: string): Promise<Rows> {
       readable(path, async () => {
         const [rowStart, rowEnd] = [starts[group], starts[group] + counts[group]];
         const rows: Record<string, unknown>[] = [];
-        // one column after another: of several that fail at once the library leaves some unhandled, which ends Node
+        // one column after another: of several that fail at once the library leaves some unhandled, which ends the thread
         for (const column of columns) {
           const options = { file, metadata, compressors, utf8: false, rowStart, rowEnd, columns: [column] };
           const cells = await parquetReadObjects(options);
@@ -48,9 +48,9 @@ export async function openParquet(path: string): Promise<Rows> {
         if (rows.length !== counts[group]) throw new Error(`${rows.length} rows in a group of ${counts[group]}`);
         return rows.map(plainFields);
       });
-    return blockRows(path, { counts, read, close: () => handle.close() });
+    return { counts, read, close: async () => closeSync(handle) };
   } catch (error) {
-    await handle.close();
+    closeSync(handle);
     throw error;
   }
 }

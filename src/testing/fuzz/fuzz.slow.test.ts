@@ -2,7 +2,7 @@
  * Every reader of foreign files on changed ones: each input gives a result or an error of Kindling's, in time and
  * memory.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,24 +11,25 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { fuzz } from "./run.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
-const folder = join(root, "node_modules", ".cache", "kindling-fuzz");
-const child = join(folder, `child-${process.pid}.mjs`);
+const folder = join(root, "node_modules", ".cache", "kindling-fuzz", String(process.pid));
+const child = join(folder, "child.js");
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
-  const entry = fileURLToPath(new URL("./child.ts", import.meta.url));
+  writeFileSync(join(folder, "package.json"), '{"type": "module"}');
+  const entry = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   await build({
-    entryPoints: [entry],
+    entryPoints: { child: entry("./child.ts"), "table-worker": entry("../../data/rows/table-worker.ts") },
     bundle: true,
     platform: "node",
     format: "esm",
     packages: "external",
     conditions: ["kindling-source"],
-    outfile: child,
+    outdir: folder,
     logLevel: "error",
   });
 });
-afterAll(() => rm(child, { force: true }));
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const targets = [
   "safetensors",
@@ -52,6 +53,8 @@ const targets = [
   "rows-text",
   "rows-csv",
   "rows-gzip",
+  "parquet",
+  "arrow",
   "conll",
   "examples",
 ];

@@ -1,7 +1,8 @@
 /** Readers of files of rows, and of the formats of examples. */
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { limits } from "../../base/index.ts";
 import {
   BadRows,
   openConll,
@@ -43,8 +44,8 @@ const examples: readonly object[] = [
   { anchor: "a", positive: "b", negatives: ["c"], score: 0.5 },
 ];
 
-/** @param scratch a folder for inputs */
-export function rowTargets(scratch: string): Record<string, Target> {
+/** @param golden the folder of golden files @param scratch a folder for inputs */
+export function rowTargets(golden: string, scratch: string): Record<string, Target> {
   const target = (name: string, originals: readonly Uint8Array[], count: number): Target => ({
     count,
     make: (random) => mutateBytes(random.pick(originals), random),
@@ -62,6 +63,12 @@ export function rowTargets(scratch: string): Record<string, Target> {
       }
     },
   });
+  /** A table that takes long is given up, which is not before the limit. */
+  const tables = (name: string, endings: readonly string[]): Target => {
+    const names = readdirSync(join(golden, "tables")).filter((each) => endings.some((ending) => each.endsWith(ending)));
+    const originals = names.map((each) => readFileSync(join(golden, "tables", each)));
+    return { ...target(name, originals, 600), seconds: 3 * limits.tableSeconds };
+  };
   return {
     "rows-text": target(
       "x.bin",
@@ -70,6 +77,8 @@ export function rowTargets(scratch: string): Record<string, Target> {
     ),
     "rows-csv": target("x.csv", [Buffer.from(csv)], 1000),
     "rows-gzip": target("x.jsonl.gz", [gzipSync(lines)], 300),
+    parquet: tables("x.parquet", [".parquet"]),
+    arrow: tables("x.arrow", [".feather", ".arrow"]),
     conll: {
       count: 500,
       make: (random) => mutateBytes(Buffer.from(conll), random),

@@ -111,7 +111,7 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
     preprocessor: json(preprocessors(golden), 1000, async (value) => {
       new ImageProcessor(value).process([{ width: 5, height: 3, channels: 4, data: new Uint8Array(60).fill(9) }]);
     }),
-    ...rowTargets(scratch),
+    ...rowTargets(golden, scratch),
     ...grammarTargets(JSON.parse(gunzipSync(read("json-schema.json.gz")).toString())),
     config: {
       count: 400,
