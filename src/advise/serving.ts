@@ -49,7 +49,8 @@ export function estimateServing(described: DescribedModel, options: ServingOptio
   const parameters = model.parameterCount();
   const shape = model instanceof CausalLM ? model.cacheShape : undefined;
   const { weights = "f16", concurrency = 1 } = options;
-  const { context = Math.min(shape?.maxLength ?? MOST_CONTEXT, MOST_CONTEXT) } = options;
+  const { maxPositionEmbeddings = MOST_CONTEXT } = model.config as { maxPositionEmbeddings?: number };
+  const { context = Math.min(shape?.maxLength ?? maxPositionEmbeddings, MOST_CONTEXT) } = options;
   const positive = numberRules.positiveInteger;
   requireNumbers("estimateServing", { context, concurrency }, { context: positive, concurrency: positive });
   if (!(weights in weightBytesOf)) {

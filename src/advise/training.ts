@@ -29,12 +29,12 @@ const F32 = 4;
 const BLOCK_BYTES = 4.5 / 8;
 
 /** Resident memory of Node, ONNX Runtime and this package without a model: measured. */
-export const BASE_BYTES = 180 * 2 ** 20;
+export const BASE_BYTES = 130 * 2 ** 20;
 /**
  * What the runtime's memory for a step is larger than the numbers in it, since it is cut into pieces that do not all
  * fit: measured, 1.2 to 1.3.
  */
-const FRAGMENTATION = 1.27;
+const FRAGMENTATION = 1.25;
 
 /** Of each number that AdamW trains: it, two moments, and its gradient with new ones of the three. */
 export const TRAINED_BYTES = F32 * 3 + FRAGMENTATION * F32 * 4;
