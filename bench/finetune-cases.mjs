@@ -13,7 +13,10 @@ import { supervised } from "../dist/train/index.js";
 const file = JSON.parse(readFileSync(new URL("./finetune-cases.json", import.meta.url), "utf8"));
 /** @type {Record<string, ModelConfig>} */
 export const configs = file.configs;
-/** The case of each name, at their usual and at their least sizes. @type {Record<"cases" | "smallest", Record<string, Case>>} */
+/**
+ * The cases by their names, at their usual and at their least sizes.
+ * @type {Record<"cases" | "smallest", Record<string, Case>>}
+ */
 export const { cases, smallest } = file;
 
 export const RANK = 16;

@@ -13,7 +13,7 @@ export interface DescribedModel {
 }
 
 /**
- * The config of a model: of a folder, a GGUF file, or a repository, of which only that file is fetched and nothing kept.
+ * The config of a model: of a folder, a GGUF file, or a repository, of which only that file is read and nothing kept.
  * @throws DataError where there is none; as `openPlace`
  */
 export async function describeModel(

@@ -12,8 +12,8 @@ const innerSize: Readonly<Record<string, (node: Node) => number>> = {
 };
 
 /**
- * Multiplications and additions of a graph's products and convolutions, two for each pair. What works element by element
- * is left out: it waits for memory, and not for arithmetic.
+ * Multiplications and additions of a graph's products and convolutions, two for each pair. What works element by
+ * element is left out: it waits for memory, and not for arithmetic.
  */
 export function countFlops(graph: Graph): number {
   let total = 0;

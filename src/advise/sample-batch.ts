@@ -43,7 +43,8 @@ const batches: Partial<Record<Task, (model: PretrainedModel, size: BatchSize) =>
     startPositions: ids(b),
     endPositions: ids(b),
   }),
-  "feature-extraction": (_, { batchSize: b, length: t }) => texts(b, t),
+  "feature-extraction": (model, { batchSize: b, length: t }) =>
+    "imageSize" in model.config || "numChannels" in model.config ? { pixelValues: pixels(model, b) } : texts(b, t),
   "seq2seq-lm": (_, { batchSize: b, length: t }) => ({ ...texts(b, t), labels: ids(b, t) }),
   "speech-seq2seq": ({ config }, { batchSize: b, length: t }) => {
     const { numMelBins, maxSourcePositions, maxTargetPositions } = config as unknown as Record<string, number>;
