@@ -33,6 +33,7 @@ const below = {
     ...["base", "files", "hub", "tensor", "nn", "losses", "optim", "metrics", "tokenizers", "processors", "data"],
     ...["augment", "models", "peft", "track", "train", "generate", "pipelines", "evaluate"],
   ],
+  advise: ["base", "ir", "files", "hub", "lower", "tensor", "nn", "models", "peft", "train"],
   keys: ["base", "files"],
   http: ["base"],
   serve: ["base", "files", "keys", "generate", "tokenizers", "processors", "pipelines"],
@@ -67,6 +68,7 @@ const below = {
     "gateway",
     "compare",
     "deploy",
+    "advise",
   ],
 };
 
@@ -99,7 +101,7 @@ module.exports = {
       severity: "error",
       from: { path: "^src/cli/", pathNot: isTest },
       to: {
-        path: "^src/(methods|serve|gateway|compare|deploy|load-test|tune)/|^node_modules/yaml/",
+        path: "^src/(methods|serve|gateway|compare|deploy|load-test|tune|advise)/|^node_modules/yaml/",
         dynamic: false,
         dependencyTypesNot: ["type-only"],
       },

@@ -22,6 +22,17 @@ export function torchPython() {
   return pythonWith(".venv", "PyTorch", ["-r", join(benchFolder, "torch", "requirements.txt")]);
 }
 
+/** A Python with PyTorch and peft, which goes into the same virtual environment the first time. @returns {string} */
+export function finetunePython() {
+  const python = torchPython();
+  if (spawnSync(python, ["-c", "import peft"]).status === 0) return python;
+  if (process.env.KINDLING_TORCH_PYTHON) throw new Error(`${python} has no peft: pip install peft==0.21.2`);
+  const packages = join(benchFolder, "torch", "requirements-finetune.txt");
+  if (spawnSync(python, ["-m", "pip", "install", "--quiet", "-r", packages], { stdio: "inherit" }).status === 0)
+    return python;
+  throw new Error(`${packages} could not be installed`);
+}
+
 /**
  * A Python with llama.cpp built here from its source, for this processor: it takes ten minutes, a C++ compiler and
  * CMake. @returns {string}

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import * as advise from "./advise/index.ts";
 import * as root from "./index.ts";
 import * as metrics from "./metrics/index.ts";
 import * as onnx from "./onnx/index.ts";
@@ -11,7 +12,7 @@ import * as track from "./track/index.ts";
  * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that
  * need files or a model of the user's are only checked for the names they use.
  */
-const kindling = { ...metrics, ...onnx, ...root, z, ...track };
+const kindling = { ...advise, ...metrics, ...onnx, ...root, z, ...track };
 const sources = fileURLToPath(new URL(".", import.meta.url));
 const files = (await readdir(sources, { recursive: true })).filter(
   (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),

@@ -1,18 +1,22 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { OptionError } from "../base/index.ts";
-import { exists } from "../files/index.ts";
+import { diskFolder, exists } from "../files/index.ts";
 import {
   exportModel,
   fromPretrained,
   type ggufTypes,
+  hasTokenizer,
   inspectModel,
+  type PretrainedModel,
   type SavedDType,
   type SavedGguf,
   saveCompanions,
   saveGguf,
   savePretrained,
 } from "../models/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
+import { findAdapter, openMerged, refuseUnmerged } from "./convert-adapter.ts";
 import { checkTarget, fillFolder } from "./convert-target.ts";
 import { findModel } from "./models.ts";
 import { formatBytes, formatCount } from "./terminal.ts";
@@ -31,6 +35,19 @@ export interface ConvertOptions {
   shard?: number;
   /** Whether a model that is there already is replaced. @default false */
   force?: boolean;
+  /** Of an adapter: the model that it was made for is written, with it in the weights. @default false */
+  merge?: boolean;
+  /** With merge, that model. @default what the adapter's config says */
+  base?: string;
+}
+
+/** A model that is open, where it came from, and whether that is the same model. */
+interface Source {
+  model: PretrainedModel;
+  place: string;
+  isSameModel: boolean;
+  /** Of an adapter that has one of its own. */
+  tokenizer?: Tokenizer;
 }
 
 /** `kindling convert`: a model in another format, with its tokenizer and what else is beside it. */
@@ -41,19 +58,36 @@ export async function convertCommand(name: string, target: string, options: Conv
   if (await exists(name)) await refuseSource(name, target);
   // before anything is fetched or read
   await checkTarget(target, { format: to, runs: options.runs, force: options.force ?? false });
-  const source = (await stat(name).catch(() => undefined))?.isFile() ? name : await findModel(name, options.runs);
-  await refuseSource(source, target);
-  const model = await fromPretrained(source);
-  if (to === "gguf") report(await saveGguf(model, target, { type: options.type }), options.type);
+  const { model, place, isSameModel, tokenizer } = await openSource(name, target, options);
+  if (to === "gguf") report(await saveGguf(model, target, { type: options.type, tokenizer }), options.type);
   else {
-    const dtype = options.dtype ?? (await storedDType(source));
+    const dtype = options.dtype ?? (await storedDType(place));
     await fillFolder(target, async (folder) => {
       if (to === "onnx") await exportModel(model, folder);
       else await savePretrained(model, folder, { dtype, ...(options.shard && { maxShardBytes: options.shard * 1e9 }) });
-      await saveCompanions(source, folder, { isSameModel: true });
+      await saveCompanions(place, folder, { isSameModel, tokenizer });
     });
   }
   process.stdout.write(`${target}  ${formatBytes(await sizeOf(target))}\n`);
+}
+
+/** Opens what is to be converted: a model, or with an adapter merged the model that this was made for. */
+async function openSource(name: string, target: string, { runs, merge, base }: ConvertOptions): Promise<Source> {
+  const adapter = await findAdapter(name, runs);
+  if (adapter === undefined) {
+    refuse(merge === true, "--merge", "it is for adapters, and this is a model: leave it out");
+    refuse(true, base, "--base is for adapters, with --merge");
+    const isFileHere = (await stat(name).catch(() => undefined))?.isFile();
+    const place = isFileHere ? name : await findModel(name, runs);
+    await refuseSource(place, target);
+    return { model: await fromPretrained(place), place, isSameModel: true };
+  }
+  if (!merge) return refuseUnmerged(adapter);
+  await refuseSource(adapter, target);
+  const { model, base: place } = await openMerged(adapter, base, runs);
+  await refuseSource(place, target);
+  const hasOwn = await hasTokenizer(diskFolder(adapter));
+  return { model, place, isSameModel: false, ...(hasOwn && { tokenizer: await Tokenizer.open(adapter) }) };
 }
 
 function refuse(isWrong: boolean, value: string | undefined, fix: string): void {

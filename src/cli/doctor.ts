@@ -4,6 +4,7 @@ import { arch, availableParallelism, cpus, freemem, platform, totalmem } from "n
 import { dirname } from "node:path";
 import type { KindlingError } from "../base/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
+import { type DoctorFlags, estimateCommand } from "./advise.ts";
 import { probeDevice } from "./device.ts";
 import { findVulkan, hasNvidiaCard, missingForCuda, thisSystem } from "./gpu-libraries.ts";
 import { formatCount } from "./terminal.ts";
@@ -98,15 +99,19 @@ async function runtimeReport(): Promise<{ lines: string[]; isStarted: boolean }>
   }
 }
 
-/** `kindling doctor`: what this machine has and what fits on it. Exit code 1 when nothing can be computed. */
-export async function doctorCommand(): Promise<void> {
+/**
+ * `kindling doctor`: what this machine has and what fits on it, or with a model what that takes. Exit code 1 when
+ * nothing can be computed.
+ */
+export async function doctorCommand(flags: DoctorFlags): Promise<void> {
+  if (flags.model !== undefined) return estimateCommand(flags.model, flags);
   const { lines, isStarted } = await runtimeReport();
-  const flags = await processorFlags();
+  const instructions = await processorFlags();
   const usable = totalmem() * USABLE;
   const rows: [string, string][] = [
     ["system", `${platform()} ${arch()}, Node ${process.version}`],
     ["processor", `${cpus()[0]?.model.trim() || "unknown"}, ${availableParallelism()} cores`],
-    ["instructions", flags.length > 0 ? flags.join(" ") : "unknown"],
+    ["instructions", instructions.length > 0 ? instructions.join(" ") : "unknown"],
     ["memory", `${(totalmem() / GIB).toFixed(1)} GiB, ${(freemem() / GIB).toFixed(1)} GiB free`],
     ...lines.map((text, i): [string, string] => [i === 0 ? "runtime" : "", text]),
     [

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
+import { addRecommend, withEstimates } from "./advise.ts";
 import { addBenchServe } from "./bench-serve.ts";
 import { addChat } from "./chat/command.ts";
 import { typed } from "./command.ts";
@@ -232,11 +233,14 @@ function addMeasuring(program: Command): void {
       .addHelpText("after", "\nExamples:\n  kindling bench serve --rate 4"),
   );
 
-  program
-    .command("doctor")
-    .description("Show what this machine has and what fits on it.")
-    .addHelpText("after", "\nExamples:\n  kindling doctor")
+  withEstimates(program.command("doctor"))
+    .description("Show what this machine has and what fits on it; or memory, time and cost of a model.")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kindling doctor\n  kindling doctor --model Qwen/Qwen3-0.6B --task finetune --adapter qlora\n  kindling doctor --model sotu --task serve --concurrency 8",
+    )
     .action(doctorCommand);
+  addRecommend(program);
 }
 
 /** Models as files. */
@@ -279,7 +283,7 @@ Examples:
     .command("convert")
     .argument(
       "<model>",
-      "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file",
+      "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX) or of an adapter, a repository, or a .gguf file",
     )
     .argument("<target>", "a new folder, or a new file that ends in .gguf")
     .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
@@ -292,10 +296,12 @@ Examples:
     .addOption(choice("--type <type>", "of weights in GGUF (default: f16)", ggufTypes))
     .option("--shard <gb>", "largest file of weights, in GB (default: 5)", number)
     .option("--force", "replace a .gguf file, or a folder that holds a model and nothing else; never a run")
+    .option("--merge", "of an adapter's folder or run: write the model that it was made for, with it in the weights")
+    .option("--base <model>", "with --merge: that model (default: what the adapter's config says)")
     .option("--runs <folder>", "folder of all runs", "runs")
     .addHelpText(
       "after",
-      "\nExamples:\n  kindling convert sotu sotu.gguf --type q8_0\n  kindling convert smollm2.gguf smollm2/ --dtype bf16\n  kindling convert dslim/bert-base-NER ner/ --to onnx",
+      "\nExamples:\n  kindling convert sotu sotu.gguf --type q8_0\n  kindling convert smollm2.gguf smollm2/ --dtype bf16\n  kindling convert dslim/bert-base-NER ner/ --to onnx\n  kindling convert runs/chat/model chat.gguf --merge --type q4_0",
     )
     .action((name, target, o) => convertCommand(name, target, o));
 }

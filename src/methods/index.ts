@@ -4,6 +4,7 @@
 export { adapterTraining } from "./adapter-training.ts";
 export { type ResolvedConfig, readConfigFile, resolveConfig, withField } from "./config/read.ts";
 export type { DatasetInput, SharedConfig, SharedInput } from "./config/schema.ts";
+export { type Finding, type FindOptions, findConfigBatchSize, findConfigLearningRate } from "./find.ts";
 export {
   type AnyPreparedMethod,
   defineMethod,

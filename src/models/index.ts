@@ -9,7 +9,7 @@ export {
   TransformerTranslator,
   type TransformerTranslatorConfig,
 } from "./classic/classic.ts";
-export { type CompanionOptions, saveCompanions } from "./companions.ts";
+export { type CompanionOptions, hasTokenizer, saveCompanions } from "./companions.ts";
 export * as configFields from "./config.ts";
 export { type CausalDecoder, type CausalLMConfig, type ForwardOptions, TextPrefix } from "./decoders/causal-decoder.ts";
 export {
@@ -129,6 +129,7 @@ export {
 } from "./encoders/roberta.ts";
 export { FamilyRegistry, families, registerFamily } from "./families.ts";
 export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
+export { ggufConfig } from "./formats/gguf.ts";
 export { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures, onnxTexts } from "./formats/onnx-parts/part.ts";
 export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 export const repository = fileURLToPath(new URL("../..", import.meta.url));
 /** Documents whose code blocks stand for themselves. */
 const documents = [
-  ...["README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md"],
+  ...["README.md", "docs/serving.md", "docs/serving-models.md", "docs/models.md", "docs/choosing.md"],
   ...[
     "docs/evaluation.md",
     "docs/training.md",

@@ -5,6 +5,13 @@ export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState, tra
 export { DivergedError, firstNonFinite } from "./diverged.ts";
 export { compileEvaluation, type Evaluation, type Measurement, type MeasureOptions, measure } from "./evaluation.ts";
 export type { StopReason, TrainCallback, TrainControl, TrainEvent } from "./events.ts";
+export { type BatchSizes, type BatchTrial, type FindBatchSizeOptions, findBatchSize } from "./find-batch-size.ts";
+export {
+  type FindLearningRateOptions,
+  findLearningRate,
+  type LearningRateRange,
+  type RateTrial,
+} from "./find-learning-rate.ts";
 export type { HostTensor, Objective, ObjectiveResult, Scorer, StepContext } from "./objective.ts";
 export { type LanguageModelBatch, type LanguageModelOptions, languageModel } from "./objectives/language-model.ts";
 export { type MamlOptions, maml } from "./objectives/maml.ts";

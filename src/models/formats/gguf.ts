@@ -16,6 +16,7 @@ import { randomKey } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
 import { createModel, findFamily } from "../family.ts";
+import type { Json } from "../labels.ts";
 import { keepStorage } from "../load-weights.ts";
 import type { GgufArchitecture } from "./gguf-architectures.ts";
 import { architectureOf, configFromGguf } from "./gguf-config.ts";
@@ -93,6 +94,20 @@ export async function loadGguf(
     model.generationConfig = generationFromGguf(path, header);
     model.source = source;
     return model;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * What config.json would say of a GGUF file's model, by its header alone.
+ * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known
+ */
+export async function ggufConfig(place: string | StoredFile): Promise<Json> {
+  const file = await GgufFile.open(fileAt(place));
+  try {
+    const { header, path } = file;
+    return configFromGguf(path, architectureOf(path, header), header, await ropeFactors(file)).json;
   } finally {
     await file.close();
   }
