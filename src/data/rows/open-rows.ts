@@ -6,6 +6,7 @@ import { openArrow } from "./arrow.ts";
 import { type BadRowOptions, BadRows } from "./bad-rows.ts";
 import { unpackedHead } from "./bytes.ts";
 import { concatRows } from "./combine.ts";
+import { isIdx, openIdx } from "./idx.ts";
 import { isMediaFolder, openMediaFolder } from "./media-folder.ts";
 import { openParquet } from "./parquet.ts";
 import { RecordError } from "./record-error.ts";
@@ -15,8 +16,8 @@ import { type CsvOptions, csvFormat, jsonLines, jsonList, sniffDelimiter, textLi
 import { openText, type RecordFormat, streamText } from "./text-rows.ts";
 
 /** Formats of files of rows. */
-export type FileFormat = "jsonl" | "json" | "csv" | "tsv" | "parquet" | "arrow" | "text";
-const fileFormats: readonly FileFormat[] = ["jsonl", "json", "csv", "tsv", "parquet", "arrow", "text"];
+export type FileFormat = "jsonl" | "json" | "csv" | "tsv" | "parquet" | "arrow" | "text" | "idx";
+const fileFormats: readonly FileFormat[] = ["jsonl", "json", "csv", "tsv", "parquet", "arrow", "text", "idx"];
 
 /** How files of rows are read. */
 export interface OpenRowsOptions extends BadRowOptions, CsvOptions {
@@ -120,19 +121,20 @@ async function openFile(path: string, options: OpenRowsOptions, bad: BadRows): P
   const format = await textFormat(path, options);
   if (format) return openText(path, format, bad);
   const kind = await formatOf(path, options);
-  const rows =
-    kind === "parquet"
-      ? await openParquet(path)
-      : kind === "arrow"
-        ? await openArrow(path)
-        : await jsonObjectRows(path, options);
-  return withColumns(path, rows, options);
+  return withColumns(path, await openTable(path, kind, options), options);
+}
+
+/** What is no records of text. */
+function openTable(path: string, kind: FileFormat, options: OpenRowsOptions): Promise<Rows> {
+  if (kind === "parquet") return openParquet(path);
+  if (kind === "arrow") return openArrow(path);
+  return kind === "idx" ? openIdx(path) : jsonObjectRows(path, options);
 }
 
 /** What is read as records of text; undefined for tables, and for JSON that is one object. */
 async function textFormat(path: string, options: OpenRowsOptions): Promise<RecordFormat | undefined> {
   const format = await formatOf(path, options);
-  if (format === "parquet" || format === "arrow") return undefined;
+  if (format === "parquet" || format === "arrow" || format === "idx") return undefined;
   const required = withRequired(options.requireColumns ?? []);
   if (format === "jsonl") return required(jsonLines);
   if (format === "text") return required(textLines);
@@ -163,6 +165,7 @@ async function formatOf(path: string, { format }: OpenRowsOptions): Promise<File
   const head = await unpackedHead(path);
   const magic = head.toString("latin1", 0, 6);
   if (format === undefined && magic.startsWith("PAR1")) return "parquet";
+  if (format === undefined && isIdx(head)) return "idx";
   if (format === undefined && (magic === "ARROW1" || magic.startsWith("FEA1"))) return "arrow";
   const ending = /\.(\w+)(\.gz)?$/.exec(path.toLowerCase())?.[1];
   const named = format ?? (ending === undefined ? undefined : endings[ending]);
