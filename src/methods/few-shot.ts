@@ -60,7 +60,7 @@ method:
   # heldOut: 10               # classes that are measured and never trained on
   # innerRate: 0.1            # of maml, fomaml and reptile
   # innerSteps: 3
-model: { new: { model_type: convnet, hidden_sizes: [32, 32, 32], depths: [1, 1, 1] } }
+model: { new: { model_type: convnet, hidden_sizes: [32, 32, 32], depths: [1, 1, 1], norm_type: layer } }
 data:
   train: pictures             # a folder with a folder of pictures for each class; or rows with image and label
 optimizer:

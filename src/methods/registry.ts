@@ -4,7 +4,8 @@ import { fewShot } from "./few-shot.ts";
 import { imageClassification } from "./image-classification.ts";
 import type { Method } from "./method.ts";
 import { sft } from "./sft.ts";
+import { speech } from "./speech.ts";
 
-const all: readonly Method[] = [sft, imageClassification, clip, fewShot];
+const all: readonly Method[] = [sft, imageClassification, clip, fewShot, speech];
 
 export const methods: ReadonlyMap<string, Method> = new Map(all.map((method) => [method.name, method]));

@@ -65,7 +65,7 @@ export async function measure<B>(
     scorer?.add(await readOutputs(result.outputs));
   }
   for (const name of Object.keys(metrics)) metrics[name] /= total;
-  return { loss: loss / total, metrics: { ...metrics, ...scorer?.result() } };
+  return { loss: loss / total, metrics: { ...metrics, ...(await scorer?.result({ signal })) } };
 }
 
 async function readOutputs(outputs: Readonly<Record<string, Tensor>>): Promise<Record<string, HostTensor>> {

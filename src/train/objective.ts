@@ -22,14 +22,19 @@ export interface HostTensor {
   readonly data: HostArray;
 }
 
+type Metrics = Readonly<Record<string, number>>;
+
 /** Measures what is no mean over batches, such as F1: fed with the outputs of all batches of the validation data. */
 export interface Scorer<B> {
   /** What of the model has to be seen, with the labels: traced beside the loss, without dropout. */
   outputs(batch: B): Readonly<Record<string, Tensor>>;
   /** Takes the numbers of a batch. */
   add(outputs: Readonly<Record<string, HostTensor>>): void;
-  /** The metrics of all batches since the last result, by name. */
-  result(): Readonly<Record<string, number>>;
+  /**
+   * The metrics of all batches since the last result, by name; of texts that the model writes for it, they come when
+   * these are written.
+   */
+  result(options?: { signal?: AbortSignal }): Metrics | Promise<Metrics>;
 }
 
 /** Where training is when a batch is prepared. */

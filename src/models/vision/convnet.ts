@@ -1,6 +1,6 @@
 /**
- * A small convolutional network, to be trained from nothing: stages of convolutions with batch norms, each of which ends
- * in pooling. Simonyan and Zisserman 2014, arXiv:1409.1556, with the norms of Ioffe and Szegedy 2015,
+ * A small convolutional network, to be trained from nothing: stages of convolutions with norms, each of which ends in
+ * pooling. Simonyan and Zisserman 2014, arXiv:1409.1556, with the norms of Ioffe and Szegedy 2015,
  * arXiv:1502.03167. transformers has no such family; its files are in the same layout.
  */
 import {
@@ -8,13 +8,15 @@ import {
   activations,
   BatchNorm2d,
   Conv2d,
+  constantInit,
   dropout,
   Linear,
   Module,
+  Parameter,
   type Projection,
 } from "../../nn/index.ts";
-import { maxPool, mean, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
-import { activation, type Fields, list, probability, requireField, size } from "../config.ts";
+import { groupNorm, maxPool, mean, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
+import { activation, choice, type Fields, list, probability, requireField, size } from "../config.ts";
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import {
@@ -26,6 +28,9 @@ import {
   type ImageOutput,
   imageFamily,
 } from "./image.ts";
+
+/** What is normalised together. */
+const norms = ["batch", "layer"] as const;
 
 /** The stages of a convolutional network; the defaults are for small pictures, such as MNIST's. */
 export interface ConvNetConfig extends LabelConfig {
@@ -40,6 +45,8 @@ export interface ConvNetConfig extends LabelConfig {
   /** Each stage makes the map so many times smaller. */
   poolSize: number;
   activation: Activation;
+  /** Each channel over the batch, or each picture by itself, which knows no batch: for tasks of a few pictures. */
+  normType: (typeof norms)[number];
   /** Of what the classifier reads. */
   classifierDropout: number;
 }
@@ -51,17 +58,35 @@ const fields: Fields<Omit<ConvNetConfig, keyof LabelConfig>> = {
   kernelSize: size("kernel_size", 3),
   poolSize: size("pool_size", 2),
   activation: activation("hidden_act", "relu"),
+  normType: choice("norm_type", norms, "batch"),
   classifierDropout: probability("classifier_dropout", 0),
 };
 
-/** A convolution, its batch norm and the activation. */
+/** Normalises each picture over all of its channels and places. Wu and He 2018, arXiv:1803.08494, of one group. */
+class PictureNorm extends Module {
+  readonly weight: Parameter; // [C]
+  readonly bias: Parameter; //   [C]
+
+  constructor(channels: number, key: RandomKey) {
+    super();
+    this.weight = new Parameter([channels], constantInit(1)(key, [channels]));
+    this.bias = new Parameter([channels], constantInit(0)(key, [channels]));
+  }
+
+  /** x: [B, C, h, w] -> the same shape */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return groupNorm(x, 1, { weight: this.weight.value, bias: this.bias.value });
+  }
+}
+
+/** A convolution, its norm and the activation. */
 class Layer extends Module {
   readonly convolution: Conv2d; // [outputs, inputs, kernel, kernel]
-  readonly normalization: BatchNorm2d;
+  readonly normalization: BatchNorm2d | PictureNorm;
   private readonly activation: Activation;
 
   constructor(
-    { kernelSize, activation }: ConvNetConfig,
+    { kernelSize, activation, normType }: ConvNetConfig,
     { inputs, outputs }: { inputs: number; outputs: number },
     key: RandomKey,
   ) {
@@ -72,7 +97,8 @@ class Layer extends Module {
       { inChannels: inputs, outChannels: outputs, kernelSize, padding, bias: false },
       convolutionKey,
     );
-    this.normalization = new BatchNorm2d({ channels: outputs }, normKey);
+    this.normalization =
+      normType === "batch" ? new BatchNorm2d({ channels: outputs }, normKey) : new PictureNorm(outputs, normKey);
     this.activation = activation;
   }
 
