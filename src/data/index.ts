@@ -93,6 +93,7 @@ export {
   takeRows,
 } from "./rows/combine.ts";
 export { type OpenDatasetOptions, openDataset } from "./rows/dataset.ts";
+export { openIdx } from "./rows/idx.ts";
 export { openDocuments, openMediaFolder } from "./rows/media-folder.ts";
 export { type FileFormat, type OpenRowsOptions, openRows, type StreamedRow, streamRows } from "./rows/open-rows.ts";
 export { type Row, type Rows, rowsOf } from "./rows/rows.ts";

@@ -1,8 +1,11 @@
 /** The methods that there are, by name. */
 import { classification } from "./classification.ts";
+import { clip } from "./clip.ts";
 import { crossEncoder } from "./cross-encoder.ts";
 import { distill } from "./distill.ts";
 import { embeddings } from "./embeddings.ts";
+import { fewShot } from "./few-shot.ts";
+import { imageClassification } from "./image-classification.ts";
 import type { Method } from "./method.ts";
 import { preferenceMethod } from "./preference.ts";
 import { pretrain } from "./pretrain.ts";
@@ -10,6 +13,7 @@ import { questionAnswering } from "./question-answering.ts";
 import { rewardMethod } from "./reward.ts";
 import { seq2seq } from "./seq2seq.ts";
 import { sft } from "./sft.ts";
+import { speech } from "./speech.ts";
 import { tokenClassification } from "./token-classification.ts";
 
 const all: readonly Method[] = [
@@ -18,12 +22,16 @@ const all: readonly Method[] = [
   preferenceMethod,
   rewardMethod,
   classification,
+  imageClassification,
   tokenClassification,
   questionAnswering,
   seq2seq,
   embeddings,
   crossEncoder,
   distill,
+  clip,
+  speech,
+  fewShot,
 ];
 
 export const methods: ReadonlyMap<string, Method> = new Map(all.map((method) => [method.name, method]));

@@ -14,6 +14,7 @@ import { barts } from "./seq2seq/bart.ts";
 import { t5s } from "./seq2seq/t5.ts";
 import { whisper } from "./seq2seq/whisper.ts";
 import { clips } from "./vision/clip.ts";
+import { convnet } from "./vision/convnet.ts";
 import { convnext } from "./vision/convnext.ts";
 import { detr } from "./vision/detr.ts";
 import { dinov2 } from "./vision/dinov2.ts";
@@ -42,6 +43,7 @@ const builtIn: readonly Family[] = [
   ...barts,
   whisper,
   resnet,
+  convnet,
   convnext,
   mobilenetV2,
   vit,

@@ -172,6 +172,7 @@ export {
 } from "./vision/clip.ts";
 export { CLIPTextModelWithProjection, CLIPVisionModelWithProjection } from "./vision/clip-projections.ts";
 export type { ClipTextConfig, ClipVisionConfig } from "./vision/clip-towers.ts";
+export { type ConvNetConfig, ConvNetForImageClassification, ConvNetModel } from "./vision/convnet.ts";
 export { type ConvNextConfig, ConvNextForImageClassification, ConvNextModel } from "./vision/convnext.ts";
 export { type DetectionOutput, ObjectDetector } from "./vision/detection.ts";
 export { type DetrConfig, DetrForObjectDetection, type DetrOptions } from "./vision/detr.ts";

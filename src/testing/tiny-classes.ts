@@ -63,6 +63,7 @@ const configs: Readonly<Record<string, object>> = {
   marian: { ...stacks, maxPositionEmbeddings: 16, eosTokenId: 0, decoderStartTokenId: 1 },
   whisper: { ...stacks, maxSourcePositions: 8, maxTargetPositions: 8, numMelBins: 8 },
   resnet: { embeddingSize: 8, hiddenSizes: [16, 32], depths: [1, 2], labels },
+  convnet: { hiddenSizes: [8, 12], depths: [1, 2], labels },
   convnext: { hiddenSizes: [8, 16], depths: [1, 1], labels },
   mobilenet_v2: { depthMultiplier: 0.25, labels },
   vit: { ...picture, labels },

@@ -5,6 +5,7 @@ import { withReadErrors } from "../../files/index.ts";
 import { type BadRowOptions, BadRows } from "./bad-rows.ts";
 import { unpackedHead } from "./bytes.ts";
 import { concatRows } from "./combine.ts";
+import { isIdx, openIdx } from "./idx.ts";
 import { isMediaFolder, openMediaFolder } from "./media-folder.ts";
 import { RecordError } from "./record-error.ts";
 import { type Row, type Rows, rowsOf } from "./rows.ts";
@@ -14,8 +15,8 @@ import { type CsvOptions, csvFormat, jsonLines, jsonList, sniffDelimiter, textLi
 import { openText, type RecordFormat, streamText } from "./text-rows.ts";
 
 /** Formats of files of rows. */
-export type FileFormat = "jsonl" | "json" | "csv" | "tsv" | "parquet" | "arrow" | "text";
-const fileFormats: readonly FileFormat[] = ["jsonl", "json", "csv", "tsv", "parquet", "arrow", "text"];
+export type FileFormat = "jsonl" | "json" | "csv" | "tsv" | "parquet" | "arrow" | "text" | "idx";
+const fileFormats: readonly FileFormat[] = ["jsonl", "json", "csv", "tsv", "parquet", "arrow", "text", "idx"];
 
 /** How files of rows are read. */
 export interface OpenRowsOptions extends BadRowOptions, CsvOptions {
@@ -128,15 +129,19 @@ async function openFile(path: string, { options, bad, tables }: FileOptions): Pr
   const format = await textFormat(path, options);
   if (format) return openText(path, format, bad);
   const kind = await formatOf(path, options);
-  const isTable = kind === "parquet" || kind === "arrow";
-  const rows = isTable ? await tables.open(path, kind) : await jsonObjectRows(path, options);
-  return withColumns(path, rows, options);
+  return withColumns(path, await openTable(path, kind, options), options);
+}
+
+/** What is no records of text. */
+function openTable(path: string, kind: FileFormat, options: OpenRowsOptions): Promise<Rows> {
+  if (kind === "parquet" || kind === "arrow") return tables.open(path, kind);
+  return kind === "idx" ? openIdx(path) : jsonObjectRows(path, options);
 }
 
 /** What is read as records of text; undefined for tables, and for JSON that is one object. */
 async function textFormat(path: string, options: OpenRowsOptions): Promise<RecordFormat | undefined> {
   const format = await formatOf(path, options);
-  if (format === "parquet" || format === "arrow") return undefined;
+  if (format === "parquet" || format === "arrow" || format === "idx") return undefined;
   const required = withRequired(options.requireColumns ?? []);
   if (format === "jsonl") return required(jsonLines);
   if (format === "text") return required(textLines);
@@ -167,6 +172,7 @@ async function formatOf(path: string, { format }: OpenRowsOptions): Promise<File
   const head = await unpackedHead(path);
   const magic = head.toString("latin1", 0, 6);
   if (format === undefined && magic.startsWith("PAR1")) return "parquet";
+  if (format === undefined && isIdx(head)) return "idx";
   if (format === undefined && (magic === "ARROW1" || magic.startsWith("FEA1"))) return "arrow";
   const ending = /\.(\w+)(\.gz)?$/.exec(path.toLowerCase())?.[1];
   const named = format ?? (ending === undefined ? undefined : endings[ending]);

@@ -149,7 +149,7 @@ export function gapScorer<B>(student: Scorer<B>, teacher: Scorer<B>, main: strin
         ),
       );
     },
-    result: () => withGap(first(student.result()), first(teacher.result())),
+    result: async () => withGap(first(await student.result()), first(await teacher.result())),
   };
 }
 
