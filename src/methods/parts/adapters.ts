@@ -1,6 +1,6 @@
 /** Light fine-tuning, where a config asks for it. */
 import type { PretrainedModel } from "../../models/index.ts";
-import { type AdapterOptions, applyAdapter, newAdapter, readAdapter } from "../../peft/index.ts";
+import { type AdapterOptions, type AppliedAdapter, applyAdapter, newAdapter, readAdapter } from "../../peft/index.ts";
 import { randomKey } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { Objective, SupervisedOptions } from "../../train/index.ts";
@@ -23,12 +23,12 @@ const ADAPTER_KEY = 0x61646170; // "adap"
 /**
  * The objective of a config: of the whole model but for what is frozen, or of an adapter beside it, which is begun anew
  * or read. Such an adapter's folder is the result, or with `merge` the model with it in its weights.
- * @param make the objective of a model, for what of it is trained
+ * @param make the objective of a model, for what of it is trained, and for the adapter that it has
  */
 export async function adapted<B>(
   config: SharedConfig,
   { model, tokenizer }: { model: PretrainedModel; tokenizer?: Tokenizer },
-  make: (options: SupervisedOptions) => Objective<B>,
+  make: (options: SupervisedOptions, applied?: AppliedAdapter) => Objective<B>,
 ): Promise<Objective<B>> {
   if (!config.adapter) return make({ tokenizer, trained: trainedParameters(model, config) });
   const { type, from, merge, ...options } = config.adapter;
@@ -38,7 +38,7 @@ export async function adapted<B>(
     ? await readAdapter(from)
     : await newAdapter(model, { type: kinds[type], ...targets, ...options } as AdapterOptions, key);
   const applied = applyAdapter(model, adapter);
-  const objective = adapterTraining(applied, make({ tokenizer }));
+  const objective = adapterTraining(applied, make({ tokenizer }, applied));
   return {
     ...objective,
     async save(folder) {
@@ -48,7 +48,7 @@ export async function adapted<B>(
     ...(merge && {
       async saveResult(folder: string) {
         await applied.merge();
-        await make({ tokenizer }).save(folder);
+        await make({ tokenizer }, applied).save(folder);
         applied.unmerge();
       },
     }),
