@@ -16,5 +16,6 @@ export {
 export { type Plan, planOf } from "./plan.ts";
 export { methods } from "./registry.ts";
 export { finalAnswer, isSameAnswer } from "./rl/answers.ts";
-export { exactMatch, formatReward, lengthPenalty, type Reward } from "./rl/rewards.ts";
+export type { Reward } from "./rl/reward.ts";
+export { exactMatch, formatReward, lengthPenalty } from "./rl/rewards.ts";
 export { type MethodEvent, type MethodRunOptions, runMethod } from "./run.ts";

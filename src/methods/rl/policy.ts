@@ -15,7 +15,8 @@ import type { CompletionTensors } from "./padded-completions.ts";
 import { ReferencePolicy } from "./policies.ts";
 import { type PolicyBatch, promptBatches } from "./policy-batch.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
-import { openRewards, rewardsSetting, type WeightedReward } from "./rewards.ts";
+import type { WeightedReward } from "./reward.ts";
+import { openRewards, rewardsSetting } from "./rewards.ts";
 import { Rollouts, type RolloutWork } from "./rollouts.ts";
 
 const count = z.int().min(1);

@@ -1,7 +1,7 @@
 /** A trained model as a reward. */
 import { DataError } from "../../base/index.ts";
 import { type LabelScore, pipeline } from "../../pipelines/index.ts";
-import type { WeightedReward } from "./rewards.ts";
+import type { WeightedReward } from "./reward.ts";
 
 /**
  * A sequence classifier with one label, which reads a prompt with its completion: its logit is the reward.

@@ -16,7 +16,8 @@ import {
 } from "./padded-completions.ts";
 import type { MeasuredBatch, PromptBatch } from "./policy-batch.ts";
 import type { Prompt } from "./prompts.ts";
-import { type RewardedTexts, rewardsOf, type WeightedReward } from "./rewards.ts";
+import type { WeightedReward } from "./reward.ts";
+import { type RewardedTexts, rewardsOf } from "./rewards.ts";
 
 /** How completions are written. */
 export interface RolloutSettings {
