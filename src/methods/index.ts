@@ -16,4 +16,7 @@ export {
 } from "./method.ts";
 export { type Plan, planOf } from "./plan.ts";
 export { methods } from "./registry.ts";
+export { finalAnswer, isSameAnswer } from "./rl/answers.ts";
+export type { Reward } from "./rl/reward.ts";
+export { exactMatch, formatReward, lengthPenalty } from "./rl/rewards.ts";
 export { type MethodEvent, type MethodRunOptions, runMethod } from "./run.ts";

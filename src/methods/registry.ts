@@ -5,8 +5,10 @@ import { crossEncoder } from "./cross-encoder.ts";
 import { distill } from "./distill.ts";
 import { embeddings } from "./embeddings.ts";
 import { fewShot } from "./few-shot.ts";
+import { grpo } from "./grpo.ts";
 import { imageClassification } from "./image-classification.ts";
 import type { Method } from "./method.ts";
+import { ppo } from "./ppo.ts";
 import { preferenceMethod } from "./preference.ts";
 import { pretrain } from "./pretrain.ts";
 import { questionAnswering } from "./question-answering.ts";
@@ -21,6 +23,8 @@ const all: readonly Method[] = [
   sft,
   preferenceMethod,
   rewardMethod,
+  grpo,
+  ppo,
   classification,
   imageClassification,
   tokenClassification,

@@ -129,11 +129,15 @@ async function openFile(path: string, { options, bad, tables }: FileOptions): Pr
   const format = await textFormat(path, options);
   if (format) return openText(path, format, bad);
   const kind = await formatOf(path, options);
-  return withColumns(path, await openTable(path, kind, options), options);
+  return withColumns(path, await openTable(path, kind, { options, tables }), options);
 }
 
 /** What is no records of text. */
-function openTable(path: string, kind: FileFormat, options: OpenRowsOptions): Promise<Rows> {
+function openTable(
+  path: string,
+  kind: FileFormat,
+  { options, tables }: Pick<FileOptions, "options" | "tables">,
+): Promise<Rows> {
   if (kind === "parquet" || kind === "arrow") return tables.open(path, kind);
   return kind === "idx" ? openIdx(path) : jsonObjectRows(path, options);
 }

@@ -156,4 +156,7 @@ async function withPaths(value: unknown, folder: string, key = ""): Promise<unkn
 }
 
 /** Fields that may name files. */
-const PATH_FIELDS = new Set(["model", "name", "tokenizer", "train", "validation", "path", "teacher", "reference"]);
+const PATH_FIELDS = new Set([
+  ...["model", "name", "tokenizer", "train", "validation", "path", "teacher", "reference"],
+  ...["rewards", "module"],
+]);
