@@ -48,9 +48,7 @@ const settings = {
   reference: z
     .enum(["adapter-off", "copy", "precomputed", "none"])
     .optional()
-    .describe(
-      "The model before training: without its adapter, a second copy, or its numbers computed once; none: all texts are equally likely to it. Default: adapter-off with a new adapter, else precomputed.",
-    ),
+    .describe("The model before training, or none. Default: adapter-off with a new adapter, otherwise precomputed."),
   lossChunk: z
     .int()
     .min(1)

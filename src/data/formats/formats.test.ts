@@ -80,6 +80,11 @@ test.each<[ExampleFormat, Row, unknown]>([
   ],
   [
     "preference",
+    { prompt: "p", chosen: "c", rejected: "r", margin: "0.5" },
+    { prompt: "p", chosen: "c", rejected: "r", margin: 0.5 },
+  ],
+  [
+    "preference",
     { prompt: "p", chosen: [user("p"), assistant("c")], rejected: [user("p"), assistant("r")] },
     { prompt: "p", chosen: [assistant("c")], rejected: [assistant("r")] },
   ],

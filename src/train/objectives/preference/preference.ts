@@ -103,7 +103,7 @@ type Settings = Required<Omit<PreferenceOptions, "trained" | "tokenizer" | "refe
  * Trains a language model to prefer completions to others. Counts tokens. Metrics are those of trl: the rewards that
  * the model implicitly gives (`rewards/chosen`, `rewards/rejected`), their difference (`rewards/margins`), the share of
  * pairs in which it is above 0 (`rewards/accuracies`), and log probabilities of completions in nats (`logps/chosen`,
- * `logps/rejected`; a token's mean of ipo's relatives simpo and orpo).
+ * `logps/rejected`), of simpo and orpo those of a token in the mean.
  * @throws OptionError for unknown options, numbers out of range, and options that the loss does not have
  */
 export function preference(model: CausalLM, options: PreferenceOptions = {}): Objective<PreferenceBatch> {
