@@ -16,8 +16,13 @@ function wav(hertz: number, { rate = 16000, seconds = 0.3, phase = 0 } = {}): Bu
   bytes.write("RIFF", 0, "latin1");
   bytes.writeUInt32LE(36 + 2 * count, 4);
   bytes.write("WAVEfmt ", 8, "latin1");
-  for (const [at, value] of [[16, 16], [24, rate], [28, 2 * rate]] as const) bytes.writeUInt32LE(value, at); // biome-ignore format: fields
-  for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]] as const) bytes.writeUInt16LE(value, at); // biome-ignore format: fields
+  bytes.writeUInt32LE(16, 16); // bytes of the format: PCM, one channel, rates, 16 bits
+  bytes.writeUInt16LE(1, 20);
+  bytes.writeUInt16LE(1, 22);
+  bytes.writeUInt32LE(rate, 24);
+  bytes.writeUInt32LE(2 * rate, 28);
+  bytes.writeUInt16LE(2, 32);
+  bytes.writeUInt16LE(16, 34);
   bytes.write("data", 36, "latin1");
   bytes.writeUInt32LE(2 * count, 40);
   for (let i = 0; i < count; i++)
