@@ -47,9 +47,18 @@ const label = ({ image, en, zh }, language) => JSON.stringify({ image, text: { e
 const measured = rows.filter((_, i) => i % MEASURED_EACH === 0);
 const learned = rows.filter((_, i) => i % MEASURED_EACH !== 0);
 const write = (name, lines) => writeFile(join(folder, name), `${lines.join("\n")}\n`);
-await write("train.jsonl", learned.map((each) => row(each, ["en", "zh"])));
+await write(
+  "train.jsonl",
+  learned.map((each) => row(each, ["en", "zh"])),
+);
 for (const language of ["en", "zh"]) {
-  await write(`known-${language}.jsonl`, learned.slice(0, 400).map((each) => label(each, language)));
-  await write(`validation-${language}.jsonl`, measured.map((each) => label(each, language)));
+  await write(
+    `known-${language}.jsonl`,
+    learned.slice(0, 400).map((each) => label(each, language)),
+  );
+  await write(
+    `validation-${language}.jsonl`,
+    measured.map((each) => label(each, language)),
+  );
 }
 console.log(`${learned.length} emoji to learn from, ${measured.length} to measure on`);

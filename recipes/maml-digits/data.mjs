@@ -47,5 +47,8 @@ await writeFile(
   join(folder, "train-images-idx3-ubyte"),
   Buffer.concat([head(0x803, pictures.length, SIDE, SIDE), ...pictures]),
 );
-await writeFile(join(folder, "train-labels-idx1-ubyte"), Buffer.concat([head(0x801, labels.length), Buffer.from(labels)]));
+await writeFile(
+  join(folder, "train-labels-idx1-ubyte"),
+  Buffer.concat([head(0x801, labels.length), Buffer.from(labels)]),
+);
 console.log(`${pictures.length} pictures of 40 classes`);

@@ -19,9 +19,13 @@ export async function npmPackage({ name, version, sha256 }, folder) {
   await mkdir(folder, { recursive: true });
   const { stdout } = await run("npm", ["pack", "--silent", `${name}@${version}`], { cwd: folder });
   const archive = join(folder, stdout.trim().split("\n").at(-1));
-  const sum = createHash("sha256").update(await readFile(archive)).digest("hex");
+  const sum = createHash("sha256")
+    .update(await readFile(archive))
+    .digest("hex");
   if (sum !== sha256)
-    throw new Error(`${name}@${version}: expected the sha256 ${sha256}; received ${sum}. Fix: fetch it again, or do not use it`);
+    throw new Error(
+      `${name}@${version}: expected the sha256 ${sha256}; received ${sum}. Fix: fetch it again, or do not use it`,
+    );
   await run("tar", ["xzf", archive], { cwd: folder });
   await rename(join(folder, "package"), target);
   await rm(archive);

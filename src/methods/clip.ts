@@ -47,7 +47,7 @@ method:
   augment:                    # random changes of each picture; docs/augmentation.md has their options
     resizedCrop: { scale: [0.8, 1] }
   # image: { size: 64, mean: 0.5, std: 0.5 }   # of a new model; others have a preprocessor_config.json
-model: openai/clip-vit-base-patch32   # or from nothing: { new: { model_type: clip, text_config: {...}, vision_config: {...} } }
+model: openai/clip-vit-base-patch32   # or from nothing: { new: { model_type: clip, vision_config: {} } }
 # tokenizer: { train: bpe, vocabSize: 4096 }   # of a new model: learned from the captions
 data:
   train: pictures             # rows with image and text, or a list of texts; a folder with metadata.jsonl
@@ -112,7 +112,8 @@ async function previewOf(
 ): Promise<string> {
   const lines = rows.map(async ({ index, label }) => {
     const { ids } = await tokenizer.encodeText(label[0], {});
-    return `${placeOf(index)}: ${label.join(" | ")} (${ids.length} tokens: ${await tokenizer.decode([...ids], { skipSpecialTokens: false })})`;
+    const written = await tokenizer.decode([...ids], { skipSpecialTokens: false });
+    return `${placeOf(index)}: ${label.join(" | ")} (${ids.length} tokens: ${written})`;
   });
   return (await Promise.all(lines)).join("\n");
 }

@@ -16,8 +16,13 @@ function wav(hertz: number, { rate = 16000, seconds = 0.3, phase = 0 } = {}): Bu
   bytes.write("RIFF", 0, "latin1");
   bytes.writeUInt32LE(36 + 2 * count, 4);
   bytes.write("WAVEfmt ", 8, "latin1");
-  for (const [at, value] of [[16, 16], [24, rate], [28, 2 * rate]] as const) bytes.writeUInt32LE(value, at); // biome-ignore format: fields
-  for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]] as const) bytes.writeUInt16LE(value, at); // biome-ignore format: fields
+  bytes.writeUInt32LE(16, 16); // bytes of the format: PCM, one channel, rates, 16 bits
+  bytes.writeUInt16LE(1, 20);
+  bytes.writeUInt16LE(1, 22);
+  bytes.writeUInt32LE(rate, 24);
+  bytes.writeUInt32LE(2 * rate, 28);
+  bytes.writeUInt16LE(2, 32);
+  bytes.writeUInt16LE(16, 34);
   bytes.write("data", 36, "latin1");
   bytes.writeUInt32LE(2 * count, 40);
   for (let i = 0; i < count; i++)
@@ -80,7 +85,7 @@ const lossesOf = ({ events }: { events: readonly MethodEvent[] }) =>
   events.flatMap((event) => (event.type === "step" ? [event.loss] : []));
 
 test("tones are written as their words; those of another rate are resampled", async () => {
-  const { events } = await run("learns", { training: { steps: 100, batchSize: 6 } });
+  const { events } = await run("learns", { method: { transcripts: 12 }, training: { steps: 100, batchSize: 6 } });
   expect(events.find((event) => event.type === "ready")?.facts).toMatchObject({ sounds: 12, "resampled sounds": 3 });
   const last = events.findLast((event) => event.type === "evaluation");
   expect(last?.metrics.wer).toBeLessThan(0.1);
@@ -95,8 +100,8 @@ test("cut and resumed with changes of sounds: the losses of a run that was not c
     schedule: { name: "constant" },
     training: { steps, batchSize: 4 },
   });
-  const whole = lossesOf(await run("whole", config(6)));
-  expect([...lossesOf(await run("cut", config(3))), ...lossesOf(await run("cut", config(6)))]).toEqual(whole);
+  const whole = lossesOf(await run("whole", config(4)));
+  expect([...lossesOf(await run("cut", config(2))), ...lossesOf(await run("cut", config(4)))]).toEqual(whole);
 });
 
 test("sounds that cannot be read, are too long or say nothing", async () => {

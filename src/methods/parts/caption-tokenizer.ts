@@ -12,8 +12,8 @@ const [START, END] = ["<|startoftext|>", "<|endoftext|>"] as const;
 const DEFAULT_VOCABULARY = 4096;
 
 /**
- * The tokenizer of a config. One that is trained is byte-level BPE on texts in lower case, between CLIP's two tokens; it
- * is kept in the run's folder, so that a run that goes on has the same.
+ * The tokenizer of a config. One that is trained is byte-level BPE on texts in lower case, between CLIP's two tokens;
+ * it is kept in the run's folder, so that a run that goes on has the same.
  * @throws OptionError for a tokenizer of characters, or none
  */
 export async function captionTokenizer(
