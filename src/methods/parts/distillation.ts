@@ -133,7 +133,8 @@ export function withGap(student: Record<string, number>, teacher: Record<string,
 
 /** Two scorers of one batch: the outputs of the second have "teacher." before their names. */
 export function gapScorer<B>(student: Scorer<B>, teacher: Scorer<B>, main: string): Scorer<B> {
-  const first = (metrics: Readonly<Record<string, number>>) => ({ [main]: metrics[main], ...metrics });
+  const first = (metrics: Readonly<Record<string, number>>) =>
+    main in metrics ? { [main]: metrics[main], ...metrics } : metrics;
   return {
     outputs: (batch) => ({
       ...student.outputs(batch),
