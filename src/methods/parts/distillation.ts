@@ -124,7 +124,7 @@ export function savingWith(
  * The metrics of the student as they are, those of the teacher as `teacherAccuracy` and so on, and the teacher's first
  * minus the student's as `gap`.
  */
-export function withGap(student: Record<string, number>, teacher: Record<string, number>): Record<string, number> {
+function withGap(student: Record<string, number>, teacher: Record<string, number>): Record<string, number> {
   const entries = Object.entries(teacher);
   const theirs = entries.map(([name, value]) => [`teacher${name[0].toUpperCase()}${name.slice(1)}`, value]);
   const gap = entries.length > 0 ? { gap: entries[0][1] - student[entries[0][0]] } : {};
