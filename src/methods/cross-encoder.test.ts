@@ -110,7 +110,7 @@ test("classes get a head with their names; amounts are learned; the right one co
     config(await runs.rows("lists", listed), { training: { steps: 150 } }, { loss: "list-net" }),
   );
   expect(lists.evaluations.at(-1)?.mrr).toBeGreaterThan(0.9);
-  const flat = await runs.run("flat", config(await runs.rows("lists", listed)));
+  const flat = await runs.run("flat", config(await runs.rows("lists", listed), { training: { steps: 200 } }));
   expect(flat.facts).toMatchObject({ loss: "bce", pairs: 24 });
   expect(flat.evaluations.at(-1)?.auc).toBeGreaterThan(0.9);
 });

@@ -42,10 +42,10 @@ const settings = {
 type Config = MethodConfig<typeof settings>;
 
 /**
- * Sentence embeddings: an encoder learns which texts belong together. Rows are pairs (anchor, positive, and negatives or
- * a score), or questions with answers. Pooling and further layers are those of the model's folder, and
- * the result is a folder of sentence-transformers. Reimers and Gurevych 2019, arXiv:1908.10084; in-batch negatives:
- * Henderson et al. 2017, arXiv:1705.00652, section 4.
+ * Sentence embeddings: an encoder learns which texts belong together. Rows are pairs (anchor, positive, negatives or a
+ * score), or questions with answers. Pooling and further layers are those of the model's folder, and the result is a
+ * folder of sentence-transformers. Reimers and Gurevych 2019, arXiv:1908.10084; in-batch negatives: Henderson et al.
+ * 2017, arXiv:1705.00652, section 4.
  */
 export const embeddings = defineMethod({
   name: "embeddings",

@@ -157,12 +157,7 @@ export interface VectorObjectiveParts extends SupervisedOptions {
  * The objective of vectors that are to be a teacher's: their mean squared error. Reimers and Gurevych 2020,
  * arXiv:2004.09813, equation 1. Counts texts.
  */
-export function vectorObjective({
-  student,
-  teacher,
-  trained,
-  hasSearch,
-}: VectorObjectiveParts): Objective<VectorBatch> {
+function vectorObjective({ student, teacher, trained, hasSearch }: VectorObjectiveParts): Objective<VectorBatch> {
   type Vectors = Record<"student" | "teacher", Tensor<"f32">[]>;
   const traced = new WeakMap<VectorBatch, Vectors>(); // an adapter is in place for the loss alone
   const vectorsOf = ({ texts }: VectorBatch, { key, ...run }: RunOptions): Vectors => ({

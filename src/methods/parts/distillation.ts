@@ -124,7 +124,7 @@ export function savingWith(
  * The metrics of the student as they are, those of the teacher as `teacherAccuracy` and so on, and the teacher's first
  * minus the student's as `gap`.
  */
-export function withGap(student: Record<string, number>, teacher: Record<string, number>): Record<string, number> {
+function withGap(student: Record<string, number>, teacher: Record<string, number>): Record<string, number> {
   const entries = Object.entries(teacher);
   const theirs = entries.map(([name, value]) => [`teacher${name[0].toUpperCase()}${name.slice(1)}`, value]);
   const gap = entries.length > 0 ? { gap: entries[0][1] - student[entries[0][0]] } : {};
@@ -133,7 +133,8 @@ export function withGap(student: Record<string, number>, teacher: Record<string,
 
 /** Two scorers of one batch: the outputs of the second have "teacher." before their names. */
 export function gapScorer<B>(student: Scorer<B>, teacher: Scorer<B>, main: string): Scorer<B> {
-  const first = (metrics: Readonly<Record<string, number>>) => ({ [main]: metrics[main], ...metrics });
+  const first = (metrics: Readonly<Record<string, number>>) =>
+    main in metrics ? { [main]: metrics[main], ...metrics } : metrics;
   return {
     outputs: (batch) => ({
       ...student.outputs(batch),

@@ -73,7 +73,7 @@ export function embeddingBatches(
 }
 
 /** Vectors of all texts of a batch, each kind with a dropout of its own. */
-export function embedBatch(model: SentenceModel, batch: EmbeddingBatch, { key, ...run }: RunOptions): EmbeddedBatch {
+function embedBatch(model: SentenceModel, batch: EmbeddingBatch, { key, ...run }: RunOptions): EmbeddedBatch {
   const { anchors, positives, negatives = [], scores } = batch;
   const embed = (texts: SentenceInputs, column: number) => model.embed(texts, { ...run, key: key?.fold(column) });
   return {

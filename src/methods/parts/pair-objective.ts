@@ -77,7 +77,7 @@ export function pairBatches(
  * The loss of pairs. logits: [B, N] or [B, 1]. list-net: rows of `perRow` pairs, the cross-entropy of the softmax of
  * their scores from that of their labels. Cao et al. 2007, https://doi.org/10.1145/1273496.1273513.
  */
-export function pairLoss(
+function pairLoss(
   logits: Tensor<"f32">,
   labels: PairBatch["labels"],
   { loss, perRow }: { loss: PairLoss; perRow: number },
