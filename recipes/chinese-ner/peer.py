@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification, BertTokenizerFast
 
 FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "common"))
-from peer import guesses, rows, train  # noqa: E402
+from training_loop import guesses, rows, train  # noqa: E402
 
 EPOCHS, BATCH_SIZE, RATE, MAX_LENGTH = 3, 32, 3e-4, 128
 TAGS = ["B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O"]

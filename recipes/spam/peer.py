@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, BertTokenizerFast
 
 FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "common"))
-from peer import guesses, rows, train  # noqa: E402
+from training_loop import guesses, rows, train  # noqa: E402
 
 EPOCHS, BATCH_SIZE, RATE, MAX_LENGTH = 2, 16, 5e-5, 128
 LABELS = ["ham", "spam"]
