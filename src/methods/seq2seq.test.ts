@@ -61,7 +61,7 @@ test("a new Transformer translates; its texts are measured, and samples written"
   expect(facts).toMatchObject({ examples: 50, "longest target": expect.any(Number) });
   const last = evaluations.at(-1) as Record<string, number>;
   expect(last.loss).toBeLessThan(0.1);
-  expect(last).toMatchObject({ bleu: 100, chrf: 100, rouge1: 1, rougeL: 1 });
+  expect(last).toMatchObject({ bleu: expect.closeTo(100), chrf: 100, rouge1: 1, rougeL: 1 });
   expect(run.samples).toEqual(["eins zwei drei"]);
 }, 90_000);
 

@@ -104,6 +104,7 @@ test.each<[ExampleFormat, Row, unknown]>([
   ["kto", { prompt: "p", completion: "c", label: true }, { prompt: "p", completion: "c", isDesirable: true }],
   ["classification", { text: "t", label: 1 }, { text: "t", label: 1 }],
   ["classification", { sentence: "t", label: "pos", idx: 3 }, { text: "t", label: "pos" }],
+  ["classification", { text: "t", labels: ["a", "b"] }, { text: "t", label: ["a", "b"] }],
   ["classification", { premise: "a", hypothesis: "b", label: 2 }, { text: "a", textPair: "b", label: 2 }],
   ["pairs", { anchor: "a", positive: "b", negative: "c" }, { anchor: "a", positive: "b", negatives: ["c"] }],
   ["pairs", { query: "a", pos: "b", neg: ["c", "d"] }, { anchor: "a", positive: "b", negatives: ["c", "d"] }],

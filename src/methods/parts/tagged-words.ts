@@ -20,7 +20,7 @@ export interface Tagged extends TextTokens {
  * with an entity that begins there. A word that an earlier token was of is not labelled again.
  * @param goesOn the label of the tokens that follow a first one with some label
  */
-export function labelsOfTokens(
+function labelsOfTokens(
   words: Int32Array,
   labels: readonly number[],
   { isEach, goesOn }: { isEach: boolean; goesOn: readonly number[] },
@@ -38,7 +38,7 @@ export function labelsOfTokens(
 }
 
 /** For each tag the one that goes on with it: I-PER for B-PER; itself where there is none. */
-export const continuations = (names: readonly string[]): number[] =>
+const continuations = (names: readonly string[]): number[] =>
   names
     .map((name, id) => (name.startsWith("B-") ? Math.max(names.indexOf(`I-${name.slice(2)}`), -1) : id))
     .map((id, i) => (id < 0 ? i : id));
