@@ -19,6 +19,7 @@ const benchmarks = [
   "start",
   "overhead",
   "finetune",
+  "tokenise",
 ];
 /** By their names alone: their peers are large to fetch, or they take minutes. */
 const onRequest = ["embeddings", "transformers-js", "soak", "loss-memory", "doctor-accuracy"];

@@ -33,6 +33,12 @@ export function finetunePython() {
   throw new Error(`${packages} could not be installed`);
 }
 
+/** A Python with Hugging Face's datasets and transformers: KINDLING_PYTHON, or one made here. @returns {string} */
+export function datasetsPython() {
+  if (process.env.KINDLING_PYTHON) return process.env.KINDLING_PYTHON;
+  return pythonWith(".venv-datasets", "datasets", ["datasets==5.2.0", "transformers==5.23.0"]);
+}
+
 /**
  * A Python with llama.cpp built here from its source, for this processor: it takes ten minutes, a C++ compiler and
  * CMake. @returns {string}

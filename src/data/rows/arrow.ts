@@ -1,12 +1,13 @@
 /** Arrow IPC: files (Feather version 2) and streams, as pandas and Hugging Face's datasets write them. */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { Data, Table, Vector } from "apache-arrow";
-import { DataError, limits, withinLimit } from "../../base/index.ts";
-import { isSystemError, withReadErrors } from "../../files/index.ts";
+import { limits, withinLimit } from "../../base/index.ts";
+import { withReadErrors } from "../../files/index.ts";
 import type { BlockFile } from "./blocks.ts";
 import { unpackLz4 } from "./lz4.ts";
 import type { Row } from "./rows.ts";
 import { plainValue } from "./values.ts";
+import { damagedTable, wholeTable } from "./whole-table.ts";
 
 const FILE_MAGIC = "ARROW1";
 /** What stands before each message since version 0.15. */
@@ -29,18 +30,19 @@ interface Place {
  * @throws DataError for a file that is none, is cut off or damaged, now or when its rows are read
  */
 export async function openArrow(path: string): Promise<BlockFile> {
+  const table = { path, kind: "Arrow IPC file" };
   const arrow = await import("apache-arrow");
   await registerCodecs();
   // without promises: where the thread is ended, its files are closed
   const file = await withReadErrors(path, "an Arrow file", () => openSync(path, "r"));
   try {
-    const places = await readable(path, () => messagesOf(path, file));
+    const places = await wholeTable(table, () => messagesOf(path, file));
     const schema = places.filter(({ kind }) => kind === "schema");
-    if (schema.length !== 1) throw damaged(path, new Error(`${schema.length} schemas`));
+    if (schema.length !== 1) throw damagedTable(table, new Error(`${schema.length} schemas`));
     const dictionaries = places.filter(({ kind }) => kind === "dictionary");
     const batches = places.filter(({ kind }) => kind === "batch");
     const read = (block: number) =>
-      readable(path, async () => {
+      wholeTable(table, async () => {
         const before = dictionaries.filter(({ start }) => start < batches[block].start);
         const parts = [...schema, ...before, batches[block]].map((place) => bytesOf(file, place));
         const rows = rowsIn(arrow.tableFromIPC(Buffer.concat(parts)));
@@ -164,21 +166,3 @@ async function registerCodecs(): Promise<void> {
   compressionRegistry.set(CompressionType.ZSTD, { decode: (packed) => Uint8Array.from(unpackZstd(packed, 0)) });
   compressionRegistry.set(CompressionType.LZ4_FRAME, { decode: unpackLz4 });
 }
-
-async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    if (isSystemError(cause) || cause instanceof DataError) throw cause;
-    throw damaged(path, cause);
-  }
-}
-
-const damaged = (path: string, cause: unknown) =>
-  new DataError({
-    where: path,
-    expected: "a whole Arrow IPC file",
-    received: (cause as Error).message,
-    fix: "fetch or write the file again: it is cut off or damaged",
-    cause,
-  });

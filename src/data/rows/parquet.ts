@@ -1,15 +1,18 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { DataError, withinLimit } from "../../base/index.ts";
-import { isSystemError, withReadErrors } from "../../files/index.ts";
+import { withinLimit } from "../../base/index.ts";
+import { withReadErrors } from "../../files/index.ts";
 import type { BlockFile } from "./blocks.ts";
 import { unpackLz4Block } from "./lz4.ts";
 import { plainFields } from "./values.ts";
+import { damagedTable, wholeTable } from "./whole-table.ts";
 
 /**
- * The blocks of a Parquet file, which are its row groups. `TableThread` calls it in a thread with limits. Columns without a text type are bytes.
+ * The blocks of a Parquet file, which are its row groups. Columns without a text type are bytes. `TableThread` calls it
+ * in a thread with limits.
  * @throws DataError for a file that is none, is cut off or damaged, now or when its rows are read
  */
 export async function openParquet(path: string): Promise<BlockFile> {
+  const table = { path, kind: "Parquet file" };
   const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors: others }] = await Promise.all([
     import("hyparquet"),
     import("hyparquet-compressors"),
@@ -28,18 +31,18 @@ export async function openParquet(path: string): Promise<BlockFile> {
         return bytes.buffer;
       },
     };
-    const metadata = await readable(path, () => parquetMetadataAsync(file));
+    const metadata = await wholeTable(table, () => parquetMetadataAsync(file));
     const counts = metadata.row_groups.map(({ num_rows: count }) => Number(count));
     for (const count of counts) withinLimit("tableBlockRows", count, path, "rows in a row group");
     if (counts.some((count) => !Number.isSafeInteger(count) || count < 0))
-      throw damaged(path, new Error("row groups of no sensible size"));
+      throw damagedTable(table, new Error("row groups of no sensible size"));
     const starts = counts.map((_, group) => counts.slice(0, group).reduce((sum, count) => sum + count, 0));
     const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
     const read = (group: number) =>
-      readable(path, async () => {
+      wholeTable(table, async () => {
         const [rowStart, rowEnd] = [starts[group], starts[group] + counts[group]];
         const rows: Record<string, unknown>[] = [];
-        // one column after another: of several that fail at once the library leaves some unhandled, which ends the thread
+        // one column after another: of several that fail at once the library leaves some unhandled, which ends a thread
         for (const column of columns) {
           const options = { file, metadata, compressors, utf8: false, rowStart, rowEnd, columns: [column] };
           const cells = await parquetReadObjects(options);
@@ -54,21 +57,3 @@ export async function openParquet(path: string): Promise<BlockFile> {
     throw error;
   }
 }
-
-async function readable<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    if (isSystemError(cause) || cause instanceof DataError) throw cause;
-    throw damaged(path, cause);
-  }
-}
-
-const damaged = (path: string, cause: unknown) =>
-  new DataError({
-    where: path,
-    expected: "a whole Parquet file",
-    received: (cause as Error).message,
-    fix: "fetch or write the file again: it is cut off or damaged",
-    cause,
-  });

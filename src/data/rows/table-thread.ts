@@ -4,6 +4,7 @@ import { DataError, type ErrorParts, limits, overLimit } from "../../base/index.
 import { withReadErrors } from "../../files/index.ts";
 import { blockRows } from "./blocks.ts";
 import type { Row, Rows } from "./rows.ts";
+import { damagedTable } from "./whole-table.ts";
 
 /** Formats whose rows are stored in blocks. */
 export type TableFormat = "parquet" | "arrow";
@@ -151,13 +152,6 @@ function messageOf<T>(worker: Worker, seconds?: number): Promise<T> {
 }
 
 const failedWith = (path: string, failure: string | ErrorParts) =>
-  new DataError(
-    typeof failure === "object"
-      ? failure
-      : {
-          where: path,
-          expected: "a whole table",
-          received: failure,
-          fix: "fetch or write the file again: it is cut off or damaged",
-        },
-  );
+  typeof failure === "object"
+    ? new DataError(failure)
+    : damagedTable({ path, kind: "file of rows" }, new Error(failure));

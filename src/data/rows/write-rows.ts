@@ -93,8 +93,11 @@ function textEncoder(path: string, format: string, isPacked: boolean): Encoder {
     block = "";
     if (text === "" || target.write(text)) return;
     await new Promise<void>((resolve) => {
-      target.once("drain", resolve);
-      target.once("close", resolve);
+      const goOn = () => {
+        target.off("drain", goOn).off("close", goOn);
+        resolve();
+      };
+      target.on("drain", goOn).on("close", goOn);
     });
     if (failure) throw failure;
   };
