@@ -35,7 +35,7 @@ export function dynamicMap(isUnsigned: boolean): Float32Array<ArrayBuffer> {
   return Float32Array.from(numbers).sort();
 }
 
-/** So near to the edge of a bin, in bins, a threshold might be looked for in the next one: roots are rounded. */
+/** So near to the edge of a bin, in bins, a threshold might be looked for in the next: roots are rounded. */
 const EDGE = 0.002;
 
 /** The fourth root, with the sign of x: it spreads numbers of seven decades evenly enough for bins. */
