@@ -20,7 +20,7 @@ export interface BaseModel {
   why: string;
 }
 
-/** When the table was last looked through. */
+/** What the table knows of is from before; noted from memory: read a model's card before you rely on it. */
 export const MODELS_DATE = "2025-09";
 
 /** Of each model its name, tasks, millions of numbers, languages, licence, context and year, and what speaks for it. */

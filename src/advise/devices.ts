@@ -15,7 +15,7 @@ export interface Gpu {
   dollarsPerHour: number;
 }
 
-/** When the prices were looked at. They change by the month: computed costs tell an order, and no bill. */
+/** The prices are about as they were then, from memory. They change by the month: costs tell an order, and no bill. */
 export const PRICES_DATE = "2025-06";
 
 /** Share of the highest rate that training reaches: what PaLM, Llama 3 and MosaicML report is 0.35 to 0.5. */
@@ -24,8 +24,9 @@ export const TRAINING_UTILISATION = 0.4;
 /** Share of the bandwidth that writing one token after another reaches, with the kernels of vLLM and llama.cpp. */
 export const DECODE_UTILISATION = 0.6;
 
-/*
- * Memory, bandwidth and rates: the makers' data sheets (NVIDIA T4, L4, A10G, L40S, RTX A6000, A100, H100, H200, B200
+/**
+ * Common cards, for estimates: noted from memory, and not looked up again; prices change. Memory, bandwidth and rates
+ * as in the makers' data sheets (NVIDIA T4, L4, A10G, L40S, RTX A6000, A100, H100, H200, B200
  * and the Ampere, Ada and Blackwell GeForce white papers; AMD MI300X), dense, with sums in f32. Prices: on demand, of
  * one card, rounded: Google Cloud (T4, L4), AWS (A10G, L40S by g5.xlarge and g6e.xlarge), Lambda (A100, H100, B200) and
  * RunPod (GeForce, A6000, H200, MI300X).

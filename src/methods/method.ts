@@ -36,9 +36,11 @@ export interface PreparedMethod<B> {
   fingerprint: Readonly<Record<string, string>>;
   /** Texts for prompts, by the model as it is now. */
   sample?(prompt: string, options: { maxNewTokens: number; temperature: number; seed: number }): Promise<string>;
+  /** Closes the files that are read. */
   close(): Promise<void>;
 }
 
+/** A prepared method, whatever its batches are. */
 // biome-ignore lint/suspicious/noExplicitAny: what a batch is, is between a method's source and its objective
 export type AnyPreparedMethod = PreparedMethod<any>;
 
@@ -76,6 +78,7 @@ export interface MethodDefinition<S extends z.ZodRawShape> {
     data?: Partial<NonNullable<SharedInput["data"]>>;
     evaluation?: SharedInput["evaluation"];
   };
+  /** Opens model and data, and says how one is trained on the other. */
   prepare(config: MethodConfig<S>, context: MethodContext): Promise<AnyPreparedMethod>;
 }
 

@@ -38,4 +38,5 @@ const all: readonly Method[] = [
   fewShot,
 ];
 
+/** All methods, by name. */
 export const methods: ReadonlyMap<string, Method> = new Map(all.map((method) => [method.name, method]));

@@ -37,6 +37,7 @@ export abstract class AppliedAdapter {
   abstract readonly isMerged: boolean;
   /** @throws OptionError when the model has another adapter */
   protected abstract putIn(): void;
+  /** Takes the adapter out of the model. */
   protected abstract takeOut(): void;
 
   /**

@@ -20,6 +20,7 @@ export interface PoolingModule {
   parts: readonly (TokenWeights | "max")[];
   /** Weights of the tokens for each sum of states that the vector is made of; undefined where it is made otherwise. */
   weights: ((counts: readonly boolean[]) => Float32Array[]) | undefined;
+  /** One vector of the states of a text. */
   pool(states: TokenStates): number[];
 }
 
@@ -41,6 +42,7 @@ export interface VectorModule {
   kind: "vector";
   /** Undefined for one that normalizes. */
   dense?: DenseModule;
+  /** The next vector. */
   apply(vector: number[]): number[];
 }
 

@@ -31,6 +31,7 @@ export interface AccumulatedStep<B> {
   run(batches: readonly B[], rate: number, step: number, signal?: AbortSignal): Promise<StepResult>;
   /** Puts the state back to what it was before the last update. Needs `keepPreviousState`. */
   rollback(): void;
+  /** Frees the compiled graphs and the sums. */
   dispose(): void;
 }
 

@@ -6,7 +6,9 @@ export type Translate = (texts: readonly string[]) => Promise<readonly string[]>
 
 /** What was translated before: a Map, or anything that keeps longer. */
 export interface TranslationCache {
+  /** The translation of a text, where it is known. */
   get(text: string): string | undefined;
+  /** Keeps a translation. */
   set(text: string, translation: string): unknown;
 }
 

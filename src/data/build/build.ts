@@ -25,6 +25,7 @@ export interface BuildOptions {
   maxCost?: number;
   /** @default as `PairChecks` */
   checks?: PairChecks;
+  /** Called after each document. @default nothing */
   onProgress?: (progress: BuildProgress) => void;
   /** Ends the work; what was answered is kept. */
   signal?: AbortSignal;

@@ -50,6 +50,7 @@ export class Distribution {
   private readonly sample: number[] = [];
   private state = 1;
 
+  /** Takes a number. */
   add(value: number): void {
     this.count++;
     this.sum += value;
@@ -64,6 +65,7 @@ export class Distribution {
     if (place < SAMPLE) this.sample[place] = value;
   }
 
+  /** What the numbers come to; undefined for none. */
   summary(): Summary | undefined {
     if (this.count === 0) return undefined;
     const sorted = [...this.sample].sort((a, b) => a - b);
@@ -138,6 +140,7 @@ export class StatsCollector {
   private duplicates = 0;
   private characters = 0;
 
+  /** Takes a row. */
   add(row: Row): void {
     this.rows++;
     for (const [name, value] of Object.entries(row)) {
@@ -150,6 +153,7 @@ export class StatsCollector {
     if (this.seen.add(text) !== undefined) this.duplicates++;
   }
 
+  /** What the rows so far come to. */
   stats(): DataStats {
     const { rows, duplicates, characters } = this;
     const columns = [...this.columns].map(([name, column]) => [name, column.stats(rows)] as const);

@@ -84,6 +84,7 @@ export class TokenRows implements TokenDocuments {
     });
   }
 
+  /** Closes the file. */
   close(): Promise<void> {
     return this.file.close();
   }

@@ -90,7 +90,7 @@ function threeOf(name: string, value: number | readonly number[]): number[] {
 }
 
 /** A processor as a form. */
-export function formOf(processor: ImageProcessor): PictureForm {
+function formOf(processor: ImageProcessor): PictureForm {
   const { size, crop_size: crop, do_center_crop: isCropped, do_resize: isResized } = processor.settings;
   const stated = isCropped && crop ? crop : isResized && "height" in size ? size : undefined;
   return {

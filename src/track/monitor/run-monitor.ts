@@ -13,8 +13,11 @@ export interface MonitorRun extends FeatureOptions {
   profile?: Profile;
   /** Of a server's log, as they come. */
   lines: AsyncIterable<string>;
+  /** Called for each window of requests. @default nothing */
   onWindow?: (report: WindowReport) => void;
+  /** Called when questions were asked again. @default nothing */
   onReplay?: (result: ReplayResult) => void;
+  /** Called with what is alarming. @default nothing */
   onAlarms?: (alarms: readonly Alarm[]) => void;
   /** Gets what did not work without ending the monitor: an alarm that could not be sent, a server that is away. */
   onFailure?: (message: string) => void;

@@ -45,7 +45,7 @@ export interface RunComparison {
   differences: Record<string, (ConfigValue | undefined)[]>;
 }
 
-/** @param records two or more */
+/** What differs between runs, and their numbers side by side. @param records two or more */
 export function compareRuns(records: readonly RunRecord[]): RunComparison {
   const names = [...new Set(records.flatMap(({ config }) => Object.keys(config)))].sort();
   const differences = names.flatMap((name): [string, (ConfigValue | undefined)[]][] => {

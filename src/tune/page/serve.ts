@@ -15,6 +15,7 @@ export interface ServeStudyOptions {
 /** A server of a study's page. */
 export interface StudyServer {
   url: string;
+  /** Ends the server. */
   close(): Promise<void>;
 }
 
