@@ -11,10 +11,10 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = mkdtempSync(join(tmpdir(), "kindling-package-"));
 const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
 /**
- * So that nothing gets in that does not belong there: the code, its types and pages are 1,470 KiB, the joined program
- * 560.
+ * So that nothing gets in that does not belong there: the code, its types and pages are 2,010 KiB, the joined program
+ * 920.
  */
-const LARGEST_KIB = 2200;
+const LARGEST_KIB = 3100;
 /** Rooms that a page may import whole. */
 const inPages = [
   "tensor",
