@@ -57,6 +57,8 @@ function addTraining(program: Command): void {
     .argument("[overrides...]", "fields of the config that are set here, as training.batchSize=4")
     .description("Train a model as a config says, or a GPT on your own text, from nothing.")
     .option("--dry-run", "of a config: show what it takes (parameters, tokens, memory, time), and train nothing")
+    .option("--find-lr", "of a config: try learning rates from low to high, and train nothing")
+    .option("--find-batch-size", "of a config: try sizes of batches against the memory, and train nothing")
     .option("--preview <n>", "of a config: show n examples as they are learned, and train nothing", integer)
     .option(
       "--text <path>",
@@ -137,7 +139,17 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
 
 /** What a config says is not said by options too. */
 function refuseOptionsOfTexts(command: Command): void {
-  const ofConfigs = new Set(["restart", "dryRun", "preview", "device", "track", "project", "mlflowUrl"]);
+  const ofConfigs = new Set([
+    "restart",
+    "dryRun",
+    "findLr",
+    "findBatchSize",
+    "preview",
+    "device",
+    "track",
+    "project",
+    "mlflowUrl",
+  ]);
   const stray = command.options.find(
     (option) =>
       !ofConfigs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === "cli",

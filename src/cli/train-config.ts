@@ -14,6 +14,9 @@ export interface TrainConfigFlags extends TrackFlags {
   restart?: boolean;
   /** Print the plan, and train nothing. */
   dryRun?: boolean;
+  /** Try learning rates, or sizes of batches, and train nothing. */
+  findLr?: boolean;
+  findBatchSize?: boolean;
   /** Print so many examples as they are learned, and train nothing. */
   preview?: number;
   device: DeviceType | "auto";
@@ -31,12 +34,15 @@ export async function trainConfigCommand(
   const line = new ProgressLine();
   const accelerator = picked === "cpu" ? undefined : picked;
   const isPlan = flags.dryRun || flags.preview !== undefined;
-  await (isPlan ? showPlan(resolved, flags, line) : trainResolved(resolved, flags, { line, accelerator })).catch(
-    (error) => {
-      line.end();
-      throw ofConfig(path, error);
-    },
-  );
+  const run = async () => {
+    if (flags.findLr || flags.findBatchSize) await showFindings(resolved, flags, line);
+    else if (isPlan) await showPlan(resolved, flags, line);
+    else await trainResolved(resolved, flags, { line, accelerator });
+  };
+  await run().catch((error) => {
+    line.end();
+    throw ofConfig(path, error);
+  });
 }
 
 /** Of options that a config has: its name says where, and that they are called as they are there. */
@@ -51,6 +57,14 @@ const warningsTo = (line: ProgressLine) => (warning: { where: string; notes: rea
 };
 const progressOn = (line: ProgressLine) => (stage: string, fraction: number) =>
   line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
+
+/** A learning rate and a size of batches that suit the config; weights stay as they are. */
+async function showFindings(resolved: ResolvedConfig, { findLr, findBatchSize }: TrainConfigFlags, line: ProgressLine) {
+  const { findConfigBatchSize, findConfigLearningRate } = await import("../methods/index.ts");
+  const context = { onWarning: warningsTo(line), onProgress: progressOn(line) };
+  if (findLr) line.print((await findConfigLearningRate(resolved, context)).text);
+  if (findBatchSize) line.print((await findConfigBatchSize(resolved, context)).text);
+}
 
 /** What a training will take, or some of its examples; nothing is written but what is made of the data. */
 async function showPlan(

@@ -150,7 +150,7 @@ async function withPaths(value: unknown, folder: string, key = ""): Promise<unkn
   if (!isObject(value)) return value;
   const entries = Object.entries(value).map(async ([name, each]) => [
     name,
-    name === "new" ? each : await withPaths(each, folder, name),
+    name === "new" || (key === "method" && name === "name") ? each : await withPaths(each, folder, name),
   ]);
   return Object.fromEntries(await Promise.all(entries));
 }
