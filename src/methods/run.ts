@@ -2,18 +2,10 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isObject, OptionError } from "../base/index.ts";
-import {
-  exists,
-  FolderLock,
-  makeFolder,
-  readJson,
-  withWriteErrors,
-  writeFolderAtomic,
-  writeJson,
-} from "../files/index.ts";
+import { exists, FolderLock, makeFolder, readJson, withWriteErrors, writeJson } from "../files/index.ts";
 import { isWeightAverage } from "../optim/index.ts";
 import { csv, jsonl, report, type Tracker, tensorBoard, trackEvents, wandb, writeModelCard } from "../track/index.ts";
-import { type TrainCallback, type TrainEvent, train } from "../train/index.ts";
+import { type TrainCallback, type TrainEvent, train, writeModelFolder } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
 import type { SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
@@ -55,8 +47,8 @@ const trackerOf: Readonly<Record<SharedConfig["tracking"][number], () => Tracker
   wandb: () => wandb(),
 };
 const RUN_FILE = "run.json";
-/** What a run writes, and `restart` removes. */
-const PARTS = ["checkpoint", "checkpoints", "best", "model", "metrics.jsonl", "report.html", "report.json"];
+/** What a run writes and `restart` removes; model/ is replaced in the end. */
+const PARTS = ["checkpoint", "checkpoints", "best", "metrics.jsonl", "report.html", "report.json"];
 
 /**
  * Trains what a config says, in its folder: run.json, metrics.jsonl, checkpoint/, best/ and, in the end, model/. A run
@@ -75,7 +67,7 @@ export async function* runMethod(
     otherwise: "choose another output",
   });
   try {
-    if (!options.restart) await requireSameRun(folder, config);
+    await requireRun(folder, config, { isRestart: options.restart === true });
     const { signal, onWarning, onProgress } = options;
     const prepared = await method.prepare(config, { folder, signal, onWarning, onProgress });
     try {
@@ -101,20 +93,25 @@ const changeable = [
   ...["evaluation", "checkpoints", "samples", "card", "tracking", "output"],
 ];
 
-/** @throws OptionError naming what differs from the config that the run in a folder was begun with */
-async function requireSameRun(folder: string, config: SharedConfig): Promise<void> {
+/**
+ * @throws OptionError for a folder with other things of these names, and unless the run begins anew naming what differs
+ *   from the config that it was begun with
+ */
+async function requireRun(folder: string, config: SharedConfig, { isRestart }: { isRestart: boolean }): Promise<void> {
   const path = join(folder, RUN_FILE);
-  if (!(await exists(path))) {
-    const names = (await readdir(folder)).filter((name) => PARTS.includes(name));
+  const json = (await exists(path)) ? await readJson(path) : undefined;
+  if (!json || !("method" in json)) {
+    const names = (await readdir(folder)).filter((name) => [...PARTS, "model", RUN_FILE].includes(name));
     if (names.length === 0) return;
     throw new OptionError({
       where: folder,
-      expected: "an empty folder, or one of a run",
-      received: `${names.join(", ")} without ${RUN_FILE}`,
+      expected: "an empty folder, or one of a run by a config",
+      received: names.join(", "),
       fix: "choose another output",
     });
   }
-  const { steps: _, ...stored } = await readJson(path);
+  if (isRestart) return;
+  const { steps: _, ...stored } = json;
   const field = firstDifference(stored, JSON.parse(JSON.stringify(config)), "");
   if (field === undefined) return;
   throw new OptionError({
@@ -256,8 +253,7 @@ async function saveResult(
   { objective, facts, fingerprint }: AnyPreparedMethod,
   { parameters, progress }: { parameters: { all: number; trained: number }; progress: Progress },
 ): Promise<string> {
-  const path = join(folder, "model");
-  await writeFolderAtomic(path, async (temporary) => {
+  return writeModelFolder(folder, async (temporary) => {
     await (objective.saveResult ?? objective.save)(temporary);
     const { step, seconds, measured } = progress;
     await writeModelCard(
@@ -265,5 +261,4 @@ async function saveResult(
       cardOf(config, { method, folder, facts, fingerprint, parameters, step, seconds, measured }),
     );
   });
-  return path;
 }

@@ -16,6 +16,9 @@ const deletions: Readonly<Record<string, string>> = {
   "cli/train.ts":
     "a folder in the system's folder for temporary files, which it made, with the text from standard input",
   "compare/results.ts": "the end of a line that was cut off, of the results that it goes on with",
+  "data/rows/text-rows.ts": "the temporary file that it unpacked a .gz file into",
+  "data/rows/write-rows.ts": "its own temporary file, which takes the place of the file that is written",
+  "data/tokenise/tokenise.ts": "a folder of the cache of tokens, by a sum, and its own .part of it",
   "deploy/write.ts":
     "files of an earlier deployment in its folder, by their hashes, and its own temporary ones; paths out of it are passed over",
   "files/array-file.ts":
@@ -27,6 +30,8 @@ const deletions: Readonly<Record<string, string>> = {
   "hub/cached.ts":
     "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
   "hub/pull.ts": "blobs and links in the cache, below a repository's folder, whose name was checked",
+  "methods/run.ts":
+    "train --restart: the parts of a run in a folder whose run.json is that of a run by a config; its model/ is only replaced, and what others put there stays",
   "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",
   "runtime/graph-cache.ts": "its own temporary files in the cache of compiled graphs",
   "runtime/platform-node.ts": "a folder in the system's folder for temporary files, which it made",
@@ -36,7 +41,14 @@ const deletions: Readonly<Record<string, string>> = {
   "serve/files/store.ts": "files below the server's data folder, by ids that it made",
   "tokenizers/save-files.ts":
     "files of the tokenizer that was in a folder before another is saved there, by the names that Tokenizer.open reads",
+  "track/append-file.ts": "the end of its own file after a write that failed",
+  "train/kept-checkpoints.ts":
+    "checkpoints in checkpoints/ of a run, by names that it made, which are no longer among those to keep",
   "train/run-folder.ts": "the files of a run: train --restart, and removeRun; nothing where there is any other file",
+  "tune/command.ts":
+    "the folder of a trial below a study, of an attempt that was interrupted, before it is tried again",
+  "tune/store.ts": "the end of a line that was cut off, of a study's trials",
+  "tune/tune.ts": "a folder in the system's folder for temporary files, which it made",
 };
 const removes = /\b(rm|rmdir|unlink|rename|truncate)(Sync)?\(/;
 

@@ -12,6 +12,7 @@ export {
   type LearningRateRange,
   type RateTrial,
 } from "./find-learning-rate.ts";
+export { writeModelFolder } from "./model-folder.ts";
 export type { HostTensor, Objective, ObjectiveResult, Scorer, StepContext } from "./objective.ts";
 export { type LanguageModelBatch, type LanguageModelOptions, languageModel } from "./objectives/language-model.ts";
 export { type MamlOptions, maml } from "./objectives/maml.ts";

@@ -1,15 +1,14 @@
-import { cp, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { OptionError } from "../base/index.ts";
 import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
-import { commandLine, completeFolder, exists, FolderLock, writeFolderAtomic, writeJson } from "../files/index.ts";
+import { commandLine, exists, FolderLock, writeJson } from "../files/index.ts";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
-import type { Objective } from "./objective.ts";
+import { writeModelFolder } from "./model-folder.ts";
 import { languageModel } from "./objectives/language-model.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
 import {
@@ -198,31 +197,14 @@ async function* trainPrepared(
       const note = event.type === "checkpoint" ? await forgetEarlier(folder) : undefined;
       if (note) yield { type: "note", text: note };
     }
-    if (isComplete) yield { type: "saved", path: await saveModel(folder, objective) };
+    if (isComplete)
+      yield { type: "saved", path: await writeModelFolder(folder, (temporary) => objective.save(temporary)) };
   } finally {
     await trainData.close();
     await validationData.close();
     model.dispose();
     for (const variable of optimizer.state.values()) variable.dispose();
   }
-}
-
-const WEIGHTS = /^model.*\.safetensors(\.index\.json)?$/;
-
-/** Replaces folder/model at once. What somebody else put there, such as a GGUF file made of it, stays. */
-async function saveModel(folder: string, objective: Pick<Objective<never>, "save">): Promise<string> {
-  const path = join(folder, "model");
-  await writeFolderAtomic(path, async (temporary) => {
-    await objective.save(temporary);
-    const earlier = await completeFolder(path);
-    const names = earlier ? await readdir(earlier) : [];
-    const written = new Set(await readdir(temporary));
-    for (const name of names) {
-      if (!written.has(name) && !WEIGHTS.test(name))
-        await cp(join(earlier as string, name), join(temporary, name), { recursive: true });
-    }
-  });
-  return path;
 }
 
 /**
