@@ -14,9 +14,7 @@ export function spreadOf(values: readonly number[]): { mean: number; deviation: 
 /**
  * Rewards less the mean of their group, over its standard deviation where `isScaled`. Groups stand one after another.
  * Shao et al. 2024, arXiv:2402.03300, section 4.1.2; without the deviation Liu et al. 2025, arXiv:2503.20783.
- *
- * @example
- * groupAdvantages([1, 0, 5, 5], { groupSize: 2, isScaled: false }); // [0.5, -0.5, 0, 0]
+ * Rewards of [1, 0, 5, 5] in groups of 2 are [0.5, -0.5, 0, 0], not scaled.
  */
 export function groupAdvantages(
   rewards: readonly number[],
