@@ -8,21 +8,11 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { benchFolder, torchPython } from "./torch-python.mjs";
 
-const benchmarks = [
-  "compare",
-  "nanogpt",
-  "limits",
-  "passes",
-  "loading",
-  "decode",
-  "streams",
-  "start",
-  "overhead",
-  "finetune",
-  "tokenise",
-];
+const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading", "decode", "streams", "start", "overhead"];
 /** By their names alone: their peers are large to fetch, or they take minutes. */
-const onRequest = ["embeddings", "transformers-js", "soak", "loss-memory", "doctor-accuracy"];
+const onRequest = [
+  ...["embeddings", "transformers-js", "soak", "loss-memory", "doctor-accuracy", "finetune", "tokenise"],
+];
 const name = process.argv.slice(2, 3).find((arg) => !arg.startsWith("--"));
 const args = process.argv.slice(name === undefined ? 2 : 3);
 if (name !== undefined && ![...benchmarks, ...onRequest].includes(name)) {
