@@ -270,6 +270,7 @@ class StepPhases<B> {
   constructor(options: TrainOptions<B>, compile: (frozen: ReadonlySet<Parameter>) => AccumulatedStep<B>) {
     this.options = options;
     this.compile = compile;
+    this.at(0); // wrong settings are refused before anything is read
   }
 
   /** That of a step's number. */
