@@ -76,7 +76,8 @@ try {
     check(`${name} exports something`, Number(count) > 0);
   }
   const program = join(folder, "node_modules", "kindling", "dist", "cli", "main.js");
-  check("kindling --help", run([process.execPath, program, "--help"], folder).includes("Train a model as a config says"));
+  const help = run([process.execPath, program, "--help"], folder);
+  check("kindling --help", help.includes("Train a model as a config says"));
   check("kindling doctor starts the runtime", run([process.execPath, program, "doctor"], folder).includes("starts"));
   const script = `import { tensor, mul } from "kindling"; console.log(JSON.stringify(await mul(tensor([1, 2, 3]), 2).toArray()))`;
   check("a computation", run([process.execPath, "--input-type=module", "-e", script], folder).trim() === "[2,4,6]");
