@@ -1,4 +1,5 @@
 /** What a config comes to, before it is trained. */
+import { bytesPerElement } from "../base/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
 import { type BatchArgument, compileTrainStep, type TrainOptions } from "../train/index.ts";
@@ -108,7 +109,7 @@ export async function planOf(
   const at = (i: number) => tensor(i, { dtype: "i32" });
   const { peakBytes } = step.memory(batch as BatchArgument<unknown>, learningRate, at(0));
   const variables = new Set([...objective.state.values(), ...optimizer.state.values()]);
-  const bytes = [...variables].reduce((total, { shape, stored }) => total + sizeOf(shape) * (bytesOf[stored] ?? 4), 0);
+  const bytes = [...variables].reduce((total, { shape, stored }) => total + sizeOf(shape) * bytesPerElement[stored], 0);
   const trainedCount = [...objective.trained.values()].reduce((total, { shape }) => total + sizeOf(shape), 0);
   let secondsPerStep: number | undefined;
   for (let i = 0; isTimed && i < 2; i++) {
@@ -130,5 +131,3 @@ export async function planOf(
     facts: prepared.facts,
   };
 }
-
-const bytesOf: Readonly<Record<string, number>> = { f32: 4, i32: 4, i64: 8, f16: 2, bf16: 2, u8: 1, i8: 1, bool: 1 };

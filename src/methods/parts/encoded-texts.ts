@@ -1,10 +1,11 @@
 /** Texts and pairs of texts as encoders read them. */
 import { OptionError } from "../../base/index.ts";
-import { type Tensor, tensor } from "../../tensor/index.ts";
+import type { Tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 import { padIdOf } from "./causal.ts";
+import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 
 /** A text's tokens. */
 export interface EncodedText {
@@ -73,28 +74,18 @@ export async function encodeTexts(
   return encoded;
 }
 
-/** Lengths of batches are multiples of a part of the longest: each length is compiled for itself. */
+/** Fewer lengths than of other batches: most texts are short beside the longest. */
 const LENGTHS = 4;
-const LEAST_MULTIPLE = 16;
 
 /** Rows of one length, a few of which there are; padding is at the right. */
 export function textInputs(texts: readonly EncodedText[], { maxLength, padId }: TextShape): TextInputs {
-  const multiple = Math.max(LEAST_MULTIPLE, Math.ceil(maxLength / LENGTHS));
-  const longest = Math.max(...texts.map(({ ids }) => ids.length));
-  const width = Math.min(maxLength, Math.ceil(longest / multiple) * multiple);
-  const shape = [texts.length, width];
-  const ids = new Int32Array(texts.length * width).fill(padId);
-  const types = new Int32Array(ids.length);
-  const mask = new Uint8Array(ids.length);
-  for (const [row, { ids: tokens, typeIds }] of texts.entries()) {
-    ids.set(tokens, row * width);
-    if (typeIds) types.set(typeIds, row * width);
-    mask.fill(1, row * width, row * width + tokens.length);
-  }
+  const ids = texts.map((text) => text.ids);
+  const width = paddedWidth(ids, maxLength, LENGTHS);
+  const types = texts.map(({ typeIds }) => typeIds ?? []);
   return {
-    inputIds: tensor(ids, { shape }),
-    attentionMask: tensor(mask, { dtype: "bool", shape }),
-    ...(texts.some(({ typeIds }) => typeIds) && { tokenTypeIds: tensor(types, { shape }) }),
+    inputIds: paddedIds(ids, width, padId),
+    attentionMask: paddedMask(ids, width),
+    ...(texts.some(({ typeIds }) => typeIds) && { tokenTypeIds: paddedIds(types, width, 0) }),
   };
 }
 

@@ -4,16 +4,9 @@ import { packedBatches, permute, type Source, sequenceBatches } from "../../data
 import type { EncoderInputs } from "../../models/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { LanguageModelBatch } from "../../train/index.ts";
+import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 import type { MeasuredDocuments } from "./text-tokens.ts";
-import {
-  documentWindows,
-  paddedIds,
-  paddedMask,
-  paddedWidth,
-  sequenceWindows,
-  type TextWindows,
-  windowBatches,
-} from "./text-windows.ts";
+import { documentWindows, sequenceWindows, type TextWindows, windowBatches } from "./text-windows.ts";
 import { IGNORED } from "./token-batches.ts";
 
 /**

@@ -3,11 +3,10 @@ import { Seq2SeqGenerator } from "../../generate/index.ts";
 import { crossEntropy } from "../../losses/index.ts";
 import { metricsOf } from "../../metrics/index.ts";
 import type { Seq2SeqLM } from "../../models/index.ts";
-import { cast, notEqual, reshape, sum, type Tensor, tensor } from "../../tensor/index.ts";
+import { cast, notEqual, reshape, sum, type Tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { type Objective, type SupervisedOptions, supervised } from "../../train/index.ts";
-import { paddedWidth } from "./padding.ts";
-import { paddedRows } from "./text-batches.ts";
+import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 
 /** A batch of sources, and their targets. */
 export interface Seq2SeqBatch {
@@ -46,26 +45,19 @@ const LENGTHS = 4;
 /** Sources and targets as rows of one length each. */
 export function seq2seqBatch(examples: readonly Seq2SeqExample[], form: Seq2SeqForm): Seq2SeqBatch {
   const { maxLength, maxTargetLength, padId, startId } = form;
-  const longest = (of: (example: Seq2SeqExample) => Int32Array) => Math.max(...examples.map((each) => of(each).length));
-  const width = paddedWidth(
-    longest(({ source }) => source),
-    maxLength,
-    LENGTHS,
-  );
-  const targetWidth = paddedWidth(
-    longest(({ target }) => target),
-    maxTargetLength,
-    LENGTHS,
-  );
-  const mask = new Uint8Array(examples.length * width);
-  for (const [row, { source }] of examples.entries()) mask.fill(1, row * width, row * width + source.length);
-  const rows = (of: (example: Seq2SeqExample) => ArrayLike<number>, length: number, filling: number) =>
-    paddedRows(examples.map(of), length, filling);
+  const sources = examples.map(({ source }) => source);
+  const width = paddedWidth(sources, maxLength, LENGTHS);
+  const targets = examples.map(({ target }) => target);
+  const targetWidth = paddedWidth(targets, maxTargetLength, LENGTHS);
   return {
-    inputIds: rows(({ source }) => source, width, padId),
-    attentionMask: tensor(mask, { dtype: "bool", shape: [examples.length, width] }),
-    decoderInputIds: rows(({ target }) => [startId, ...target.subarray(0, -1)], targetWidth, padId),
-    labels: rows(({ target }) => target, targetWidth, IGNORED),
+    inputIds: paddedIds(sources, width, padId),
+    attentionMask: paddedMask(sources, width),
+    decoderInputIds: paddedIds(
+      targets.map((target) => [startId, ...target.subarray(0, -1)]),
+      targetWidth,
+      padId,
+    ),
+    labels: paddedIds(targets, targetWidth, IGNORED),
   };
 }
 

@@ -3,16 +3,10 @@ import { corruptedLengths, corruptSpans, drawsOf, type SpanNoise } from "../../a
 import { OptionError } from "../../base/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
+import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 import { type TextBatches, type TextBatchOptions, windowed } from "./pretraining-batches.ts";
 import type { MeasuredDocuments } from "./text-tokens.ts";
-import {
-  documentWindows,
-  paddedIds,
-  paddedMask,
-  paddedWidth,
-  sequenceWindows,
-  type TextWindows,
-} from "./text-windows.ts";
+import { documentWindows, sequenceWindows, type TextWindows } from "./text-windows.ts";
 import { IGNORED } from "./token-batches.ts";
 
 /** The sentinels of a vocabulary: `<extra_id_0>`, and how many ids below it are the next ones. */

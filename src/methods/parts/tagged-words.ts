@@ -3,9 +3,10 @@ import { DataError, type OnWarning } from "../../base/index.ts";
 import type { TaggedTokens } from "../../data/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { type ClassChoice, numberOf } from "./class-choice.ts";
+import { paddedIds } from "./padding.ts";
 import { areEntityTags, hasBilouTags, TagWatch } from "./tag-watch.ts";
 import { IGNORED, type TaggedBatch } from "./tagging-objective.ts";
-import { type EncodedExample, encoderInputs, paddedRows, type TextForm, type TextTokens } from "./text-batches.ts";
+import { type EncodedExample, encoderInputs, type TextForm, type TextTokens } from "./text-batches.ts";
 import { wordEncoder } from "./word-encoder.ts";
 
 /** A sentence with a label for each token. */
@@ -83,7 +84,7 @@ export function taggedBatch(examples: readonly Tagged[], form: TextForm): Tagged
   const inputs = encoderInputs(examples, form);
   const [, width] = inputs.inputIds.shape as number[];
   const rows = (of: (example: Tagged) => ArrayLike<number>, filling: number) =>
-    paddedRows(examples.map(of), width, filling);
+    paddedIds(examples.map(of), width, filling);
   return {
     ...inputs,
     labels: rows(({ labels }) => labels, IGNORED),

@@ -1,13 +1,13 @@
 /** Texts as encoders read them, and their batches. */
-import { OptionError } from "../../base/index.ts";
 import { batchesOf, type Rows, type Source } from "../../data/index.ts";
 import type { EncoderInputs, PretrainedModel } from "../../models/index.ts";
-import { type Tensor, tensor } from "../../tensor/index.ts";
+import type { Tensor } from "../../tensor/index.ts";
 import type { Encoding, Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 import { padIdOf } from "./causal.ts";
-import { paddedWidth } from "./padding.ts";
+import { refusePacking } from "./encoded-texts.ts";
+import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 
 /** A text, or a pair of them, as tokens. */
 export interface TextTokens {
@@ -39,13 +39,7 @@ const COUNTS_FROM_PADDING = /roberta/;
  * @throws OptionError for packing, which has no meaning for whole texts
  */
 export function textForm({ data, method }: ConfigOfTexts, model: PretrainedModel, tokenizer: Tokenizer): TextForm {
-  if (data.packing)
-    throw new OptionError({
-      where: "config, data.packing",
-      expected: `false: ${method.name} reads whole texts`,
-      received: "true",
-      fix: "leave it out",
-    });
+  refusePacking({ data }, method.name);
   const {
     maxPositionEmbeddings = Number.POSITIVE_INFINITY,
     padTokenId,
@@ -69,31 +63,19 @@ export function encoderInputs(
   texts: readonly TextTokens[],
   { maxLength, padId, hasTypeIds }: TextForm,
 ): EncoderInputs & { attentionMask: Tensor<"bool"> } {
-  const width = paddedWidth(Math.max(...texts.map(({ ids }) => ids.length)), maxLength);
-  const mask = new Uint8Array(texts.length * width);
-  for (const [row, { ids }] of texts.entries()) mask.fill(1, row * width, row * width + ids.length);
+  const ids = texts.map((text) => text.ids);
+  const width = paddedWidth(ids, maxLength);
   return {
-    inputIds: paddedRows(
-      texts.map(({ ids }) => ids),
-      width,
-      padId,
-    ),
-    attentionMask: tensor(mask, { dtype: "bool", shape: [texts.length, width] }),
+    inputIds: paddedIds(ids, width, padId),
+    attentionMask: paddedMask(ids, width),
     ...(hasTypeIds && {
-      tokenTypeIds: paddedRows(
+      tokenTypeIds: paddedIds(
         texts.map(({ typeIds }) => typeIds),
         width,
         0,
       ),
     }),
   };
-}
-
-/** Rows filled up at their right: i32 [B, width] */
-export function paddedRows(rows: readonly ArrayLike<number>[], width: number, filling: number): Tensor<"i32"> {
-  const values = new Int32Array(rows.length * width).fill(filling);
-  for (const [i, row] of rows.entries()) values.set(row, i * width);
-  return tensor(values, { shape: [rows.length, width] });
 }
 
 /** How examples become batches. */

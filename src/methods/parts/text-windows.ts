@@ -1,7 +1,5 @@
 /** Texts cut into windows for models that read each by itself. */
 import { batchesOf, type Source, TokenSequence } from "../../data/index.ts";
-import { type Tensor, tensor } from "../../tensor/index.ts";
-import { paddedWidth as widthOf } from "./padding.ts";
 import type { MeasuredDocuments } from "./text-tokens.ts";
 
 /** Windows of tokens, by number. */
@@ -74,22 +72,4 @@ export function windowBatches<B>(windows: TextWindows, options: WindowBatchOptio
         collate(await Promise.all(indices.map((index) => windows.ids(index, isOpen))), samples),
     },
   );
-}
-
-/** The length that rows are padded to: one of few, for each is compiled for itself. */
-export const paddedWidth = (rows: readonly { readonly length: number }[], most: number): number =>
-  widthOf(Math.max(...rows.map(({ length }) => length)), most);
-
-/** Rows of one length, i32 [B, T], with padding at the right. */
-export function paddedIds(rows: readonly ArrayLike<number>[], width: number, padding: number): Tensor<"i32"> {
-  const ids = new Int32Array(rows.length * width).fill(padding);
-  for (const [row, tokens] of rows.entries()) ids.set(tokens, row * width);
-  return tensor(ids, { shape: [rows.length, width] });
-}
-
-/** Which places of padded rows have a token, bool [B, T]. */
-export function paddedMask(rows: readonly ArrayLike<number>[], width: number): Tensor<"bool"> {
-  const mask = new Uint8Array(rows.length * width);
-  for (const [row, { length }] of rows.entries()) mask.fill(1, row * width, row * width + length);
-  return tensor(mask, { dtype: "bool", shape: [rows.length, width] });
 }

@@ -1,9 +1,9 @@
 /** Examples of tokens as batches for language models. */
 import { batchesOf, packedBatches, type Source } from "../../data/index.ts";
-import { type Tensor, tensor } from "../../tensor/index.ts";
+import type { Tensor } from "../../tensor/index.ts";
 import type { LanguageModelBatch } from "../../train/index.ts";
 import type { LearnedTokens } from "./conversation-tokens.ts";
-import { paddedWidth } from "./padding.ts";
+import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 
 /** How examples of tokens are put together. */
 export interface TokenBatchOptions {
@@ -59,21 +59,15 @@ export function paddedBatch(
   rows: readonly LearnedTokens[],
   { maxLength: most, padId }: Pick<TokenBatchOptions, "maxLength" | "padId">,
 ): Required<Pick<LanguageModelBatch, "inputIds" | "attentionMask">> & { shiftLabels: Tensor<"i32"> } {
-  const longest = Math.max(...rows.map(({ ids }) => ids.length));
-  const width = paddedWidth(longest, most);
-  const shape = [rows.length, width];
-  const ids = new Int32Array(rows.length * width).fill(padId);
-  const labels = new Int32Array(ids.length).fill(IGNORED);
-  const mask = new Uint8Array(ids.length);
-  for (const [row, { ids: tokens, weights }] of rows.entries()) {
-    ids.set(tokens, row * width);
-    mask.fill(1, row * width, row * width + tokens.length);
-    for (let i = 1; i < tokens.length; i++) if (weights[i]) labels[row * width + i - 1] = tokens[i];
-  }
+  const ids = rows.map((row) => row.ids);
+  const width = paddedWidth(ids, most);
+  const labels = rows.map(({ ids: tokens, weights }) =>
+    tokens.subarray(1).map((token, i) => (weights[i + 1] ? token : IGNORED)),
+  );
   return {
-    inputIds: tensor(ids, { shape }),
-    attentionMask: tensor(mask, { dtype: "bool", shape }),
-    shiftLabels: tensor(labels, { shape }),
+    inputIds: paddedIds(ids, width, padId),
+    attentionMask: paddedMask(ids, width),
+    shiftLabels: paddedIds(labels, width, IGNORED),
   };
 }
 
