@@ -7,7 +7,7 @@ import type { SequenceClassifier } from "../models/index.ts";
 import { type SupervisedOptions, supervised } from "../train/index.ts";
 import { type AnyPreparedMethod, defineMethod, type MethodConfig, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
-import { type OpenedData, withData } from "./parts/datasets.ts";
+import { type OpenedData, openData } from "./parts/datasets.ts";
 import { encodeTexts, refusePacking, textShape } from "./parts/encoded-texts.ts";
 import { classesOf, firstOfRows, isBinary, type JudgedPairs, numbersOf, readJudged } from "./parts/judged-pairs.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
@@ -58,9 +58,9 @@ training:
   epochs: 1
   batchSize: 16
 `,
-  prepare(config, context) {
+  async prepare(config, context) {
     refusePacking(config, "cross-encoder");
-    return withData(config.data, context, (opened) => prepare(config, opened, context));
+    return prepare(config, await openData(config.data, context), context);
   },
 });
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { OptionError } from "../base/index.ts";
 import { defineMethod } from "./method.ts";
-import { withData } from "./parts/datasets.ts";
+import { openData } from "./parts/datasets.ts";
 import { prepareClasses } from "./parts/distill-classes.ts";
 import { prepareEmbeddings } from "./parts/distill-embeddings.ts";
 import { prepareLanguage } from "./parts/distill-language.ts";
@@ -78,7 +78,7 @@ training:
   epochs: 3
   batchSize: 32
 `,
-  prepare(config, context) {
+  async prepare(config, context) {
     const { task, student, temperature, weights } = config.method;
     if (task !== "causal-lm") refusePacking(config, "distill");
     if (weights.soft + weights.hard + weights.hidden === 0)
@@ -90,6 +90,6 @@ training:
       });
     const teacher = teacherName(config, config.method.teacher, student);
     const parts = { teacher, student, options: { temperature, weights } };
-    return withData(config.data, context, (opened) => preparations[task](config, parts, opened, context));
+    return preparations[task](config, parts, await openData(config.data, context), context);
   },
 });

@@ -6,7 +6,7 @@ import type { Tokenizer } from "../tokenizers/index.ts";
 import type { SupervisedOptions } from "../train/index.ts";
 import { type AnyPreparedMethod, defineMethod, type MethodConfig, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
-import { type OpenedData, withData } from "./parts/datasets.ts";
+import { type OpenedData, openData } from "./parts/datasets.ts";
 import { type EmbeddingLoss, type EmbeddingLossOptions, embeddingLosses } from "./parts/embedding-loss.ts";
 import { type EmbeddingMetrics, embeddingBatches, embeddingObjective } from "./parts/embedding-objective.ts";
 import { encodePairs, negativesOf, requirePairParts } from "./parts/encoded-pairs.ts";
@@ -77,9 +77,9 @@ training:
 evaluation:
   monitor: ndcgAt10           # of a search of each anchor among all positives; spearman with scores
 `,
-  prepare(config, context) {
+  async prepare(config, context) {
     refusePacking(config, "embeddings");
-    return withData(config.data, context, (opened) => prepare(config, opened, context));
+    return prepare(config, await openData(config.data, context), context);
   },
 });
 

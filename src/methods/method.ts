@@ -16,6 +16,8 @@ export interface MethodContext {
   onWarning: OnWarning;
   /** Called with what is being done, in words, and the share of it that is done. */
   onProgress?: (stage: string, fraction: number) => void;
+  /** Takes what closes files that were opened, for when the method cannot be prepared. Given by `defineMethod`. */
+  onOpened?: (close: () => Promise<void>) => void;
 }
 
 /** What is ready to be trained. */
@@ -99,8 +101,23 @@ export function defineMethod<S extends z.ZodRawShape>(definition: MethodDefiniti
         io: "input",
       }) as Record<string, unknown>,
     schema: z.preprocess((value) => withDefaults(value, defaults), whole) as unknown as Method["schema"],
-    prepare: (config, context) => definition.prepare(config as unknown as MethodConfig<S>, context),
+    prepare: (config, context) =>
+      closingOnFailure(context, (watched) => definition.prepare(config as unknown as MethodConfig<S>, watched)),
   };
+}
+
+/** Closes all that was opened for a method that cannot be prepared. */
+async function closingOnFailure<T>(
+  context: MethodContext,
+  prepare: (context: MethodContext) => Promise<T>,
+): Promise<T> {
+  const closers: (() => Promise<void>)[] = [];
+  try {
+    return await prepare({ ...context, onOpened: (close) => closers.push(close) });
+  } catch (error) {
+    for (const close of closers) await close();
+    throw error;
+  }
 }
 
 /** What a config leaves out, by the method's defaults: of sections each field for itself. */

@@ -10,6 +10,7 @@ import { readSafetensors } from "../files/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import { applyAdapter, readAdapter } from "../peft/index.ts";
 import {
+  defineMethod,
   type MethodEvent,
   type MethodRunOptions,
   methods,
@@ -199,4 +200,21 @@ test.each([...methods.values()])("the template of $name is a config of it, and i
   expect(checkSchema("template", method.schema, value, "docs/training.md").method.name).toBe(method.name);
   const schema = method.jsonSchema() as { properties: Record<string, { description?: string }> };
   expect(Object.keys(schema.properties)).toEqual(expect.arrayContaining(["method", "model", "data", "training"]));
+});
+
+test("what was opened for a method that cannot be prepared is closed", async () => {
+  const closed: string[] = [];
+  const failing = defineMethod({
+    name: "failing",
+    summary: "Fails.",
+    settings: {},
+    template: "",
+    async prepare(_, { onOpened }) {
+      for (const name of ["train", "validation"]) onOpened?.(async () => void closed.push(name));
+      throw new Error("no data");
+    },
+  });
+  const { config: checked } = await resolve("failing");
+  await expect(failing.prepare(checked, { folder: root, onWarning: () => {} })).rejects.toThrow("no data");
+  expect(closed).toEqual(["train", "validation"]);
 });

@@ -2,11 +2,10 @@
 import { z } from "zod";
 import { DataError } from "../base/index.ts";
 import { type BadRows, type Conversation, type Rows, readConversations } from "../data/index.ts";
-import type { CausalLM } from "../models/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { languageModel } from "../train/index.ts";
 import type { SharedConfig } from "./config/schema.ts";
-import { type AnyPreparedMethod, defineMethod, type MethodConfig, type MethodContext } from "./method.ts";
+import { defineMethod, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import { padIdOf, sampler } from "./parts/causal.ts";
 import {
@@ -15,7 +14,7 @@ import {
   type LearnedPart,
   type LearnedTokens,
 } from "./parts/conversation-tokens.ts";
-import { datasetsOf, type OpenedData, withData } from "./parts/datasets.ts";
+import { datasetsOf, openData } from "./parts/datasets.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { previewTokens } from "./parts/preview.ts";
 import { fitTokens, tokenBatches } from "./parts/token-batches.ts";
@@ -62,41 +61,32 @@ training:
     const model = await openModel(config, { task: "causal-lm" }, context);
     const tokenizer = await openTokenizer(config);
     requireVocabulary(tokenizer, model);
-    const parts = { model, tokenizer };
-    return withData(config.data, context, (opened) => prepare(config, parts, { opened, context }));
+    const opened = await openData(config.data, context);
+    const { learned } = config.method;
+    const read = (rows: Rows | undefined) =>
+      rows && learnedRows(rows, { config, tokenizer, learned, context, badRows: opened.badRows });
+    const train = (await read(opened.train)) as Learned;
+    const validation = await read(opened.validation);
+    const { batchSize = 8 } = config.training;
+    const { maxLength, packing, groupByLength } = config.data;
+    const batches = { maxLength, packing, groupByLength, padId: padIdOf(tokenizer), seed: config.training.seed };
+    const trained = tokenBatches(train.kept, { ...batches, batchSize, isShuffled: true });
+    const measured = validation && tokenBatches(validation.kept, { ...batches, batchSize, isShuffled: false });
+    return {
+      model,
+      tokenizer,
+      objective: await adapted(config, { model, tokenizer }, (options) => languageModel(model, options)),
+      trainData: trained.source,
+      batchesPerEpoch: trained.batchesPerEpoch,
+      validationData: measured?.source,
+      facts: { ...train.facts, ...(validation && { "validation examples": validation.kept.length }) },
+      fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
+      preview: (count) => previewTokens(train.kept.slice(0, count), tokenizer),
+      sample: sampler(model, tokenizer, { isChat: true }),
+      close: () => opened.close(),
+    };
   },
 });
-
-/** Reads the data, and says how the model is trained on it. */
-async function prepare(
-  config: MethodConfig<typeof settings>,
-  { model, tokenizer }: { model: CausalLM; tokenizer: Tokenizer },
-  { opened, context }: { opened: OpenedData; context: MethodContext },
-): Promise<AnyPreparedMethod> {
-  const { learned } = config.method;
-  const read = (rows: Rows | undefined) =>
-    rows && learnedRows(rows, { config, tokenizer, learned, context, badRows: opened.badRows });
-  const train = (await read(opened.train)) as Learned;
-  const validation = await read(opened.validation);
-  const { batchSize = 8 } = config.training;
-  const { maxLength, packing, groupByLength } = config.data;
-  const batches = { maxLength, packing, groupByLength, padId: padIdOf(tokenizer), seed: config.training.seed };
-  const trained = tokenBatches(train.kept, { ...batches, batchSize, isShuffled: true });
-  const measured = validation && tokenBatches(validation.kept, { ...batches, batchSize, isShuffled: false });
-  return {
-    model,
-    tokenizer,
-    objective: await adapted(config, { model, tokenizer }, (options) => languageModel(model, options)),
-    trainData: trained.source,
-    batchesPerEpoch: trained.batchesPerEpoch,
-    validationData: measured?.source,
-    facts: { ...train.facts, ...(validation && { "validation examples": validation.kept.length }) },
-    fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
-    preview: (count) => previewTokens(train.kept.slice(0, count), tokenizer),
-    sample: sampler(model, tokenizer, { isChat: true }),
-    close: () => opened.close(),
-  };
-}
 
 interface Learned {
   kept: LearnedTokens[];

@@ -31,30 +31,25 @@ export async function openCaptions(
   context: MethodContext,
 ): Promise<CaptionedPictures> {
   const opened = await openData(config.data, context);
-  try {
-    const [{ columns }] = datasetsOf(config.data.train) as { columns?: Readonly<Record<string, string>> }[];
-    const image = await columnOf(opened.train, "image", { columns, names: pictureColumns });
-    const text = await columnOf(opened.train, "text", { columns, names: captionColumns });
-    const readRows = (rows: Rows, form: Channels) => {
-      const labelOf = (row: Row) => captionsOf(row[text], text);
-      return readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
-    };
-    return {
-      opened,
-      read: async (form) => ({
-        train: await readRows(opened.train, form),
-        ...(opened.validation && { validation: await readRows(opened.validation, form) }),
-      }),
-      async captions() {
-        const all: string[] = [];
-        for await (const row of opened.train) all.push(...textsOf(row[text]));
-        return all;
-      },
-    };
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
+  const [{ columns }] = datasetsOf(config.data.train) as { columns?: Readonly<Record<string, string>> }[];
+  const image = await columnOf(opened.train, "image", { columns, names: pictureColumns });
+  const text = await columnOf(opened.train, "text", { columns, names: captionColumns });
+  const readRows = (rows: Rows, form: Channels) => {
+    const labelOf = (row: Row) => captionsOf(row[text], text);
+    return readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
+  };
+  return {
+    opened,
+    read: async (form) => ({
+      train: await readRows(opened.train, form),
+      ...(opened.validation && { validation: await readRows(opened.validation, form) }),
+    }),
+    async captions() {
+      const all: string[] = [];
+      for await (const row of opened.train) all.push(...textsOf(row[text]));
+      return all;
+    },
+  };
 }
 
 const textsOf = (value: unknown): string[] =>

@@ -30,39 +30,34 @@ export async function openClassPictures(
   context: MethodContext,
 ): Promise<ClassPictures> {
   const opened = await openData(config.data, context);
-  try {
-    const [{ path, columns }] = datasetsOf(config.data.train) as {
-      path: string | readonly string[];
-      columns?: Readonly<Record<string, string>>;
-    }[];
-    await warnOfEmptyFolders(path, context);
-    const image = await columnOf(opened.train, "image", { columns, names: pictureColumns });
-    const label = await columnOf(opened.train, "label", { columns, names: labelColumns });
-    const classes = names ? new ClassNames(names) : await classesOf(opened.train, label);
-    const labelOf = (row: Row): number => {
-      const value = classOf(row[label]);
-      if (value !== undefined) return classes.idOf(value);
-      throw new DataError({
-        where: `column ${label}`,
-        expected: "a class",
-        received: JSON.stringify(row[label]) ?? "nothing",
-        fix: "label the picture, or leave it out",
-      });
-    };
-    const readRows = (rows: Rows, form: Channels) =>
-      readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
-    return {
-      classes,
-      opened,
-      read: async (form) => ({
-        train: await readRows(opened.train, form),
-        ...(opened.validation && { validation: await readRows(opened.validation, form) }),
-      }),
-    };
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
+  const [{ path, columns }] = datasetsOf(config.data.train) as {
+    path: string | readonly string[];
+    columns?: Readonly<Record<string, string>>;
+  }[];
+  await warnOfEmptyFolders(path, context);
+  const image = await columnOf(opened.train, "image", { columns, names: pictureColumns });
+  const label = await columnOf(opened.train, "label", { columns, names: labelColumns });
+  const classes = names ? new ClassNames(names) : await classesOf(opened.train, label);
+  const labelOf = (row: Row): number => {
+    const value = classOf(row[label]);
+    if (value !== undefined) return classes.idOf(value);
+    throw new DataError({
+      where: `column ${label}`,
+      expected: "a class",
+      received: JSON.stringify(row[label]) ?? "nothing",
+      fix: "label the picture, or leave it out",
+    });
+  };
+  const readRows = (rows: Rows, form: Channels) =>
+    readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
+  return {
+    classes,
+    opened,
+    read: async (form) => ({
+      train: await readRows(opened.train, form),
+      ...(opened.validation && { validation: await readRows(opened.validation, form) }),
+    }),
+  };
 }
 
 const classOf = (value: unknown): ClassValue | undefined =>

@@ -48,18 +48,26 @@ export function columnsOf({ train }: Pick<SharedConfig["data"], "train">): Colum
  * validation where none is named.
  * @throws DataError for files that cannot be read; OptionError for splits that there are not, or nothing to learn from
  */
-export async function openData(config: SharedConfig["data"], { onWarning }: MethodContext): Promise<OpenedData> {
+export async function openData(
+  config: SharedConfig["data"],
+  { onWarning, onOpened }: MethodContext,
+): Promise<OpenedData> {
   const { train, validation, validationShare, onBadRow, maxBadRows } = config;
   const badRows = new BadRows({ onBadRow, ...(maxBadRows !== undefined && { maxBadRows }) });
+  const opened: Rows[] = [];
+  const close = async () => {
+    for (const rows of opened.splice(0)) await rows.close();
+  };
+  onOpened?.(close);
   const all = await joined(datasetsOf(train), badRows, "train");
-  const close: (() => Promise<void>)[] = [() => all.close()];
+  opened.push(all);
   warnOfBadRows(badRows, onWarning);
   if (validation !== undefined) {
     const rows = await joined(datasetsOf(validation), badRows, "validation");
-    close.push(() => rows.close());
-    return { train: all, validation: rows, badRows, close: () => closeAll(close) };
+    opened.push(rows);
+    return { train: all, validation: rows, badRows, close };
   }
-  if (validationShare === 0) return { train: all, validation: undefined, badRows, close: () => closeAll(close) };
+  if (validationShare === 0) return { train: all, validation: undefined, badRows, close };
   const parts = await splitRows(all, { validation: validationShare });
   const isTooSmall = parts.validation.count === 0 || parts.train.count === 0;
   if (isTooSmall) {
@@ -67,27 +75,8 @@ export async function openData(config: SharedConfig["data"], { onWarning }: Meth
     onWarning({ where: "data", notes });
   }
   const split = isTooSmall ? { train: all, validation: undefined } : parts;
-  return { ...split, badRows, close: () => closeAll(close) };
+  return { ...split, badRows, close };
 }
-
-/** Opens the rows of a config for a method, and closes them where it cannot be prepared. @throws as `openData` */
-export async function withData<T>(
-  config: SharedConfig["data"],
-  context: MethodContext,
-  prepare: (opened: OpenedData) => Promise<T>,
-): Promise<T> {
-  const opened = await openData(config, context);
-  try {
-    return await prepare(opened);
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
-}
-
-const closeAll = async (closers: readonly (() => Promise<void>)[]) => {
-  for (const close of closers) await close();
-};
 
 /** Says which rows are left out, where there are any. */
 export function warnOfBadRows({ count, first }: BadRows, onWarning: MethodContext["onWarning"]): void {

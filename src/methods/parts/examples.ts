@@ -24,15 +24,10 @@ export async function withExamples<F extends ExampleFormat, T>(
   const { train, validation, badRows, close } = await openData(data, context);
   const columns = columnsOf(data);
   const options = { format, ...(columns && { columns }), badRows };
-  try {
-    return await make({
-      train: (await readExamples(train, options)).examples,
-      validation: validation && (await readExamples(validation, options)).examples,
-      fingerprint: { data: (await train.fingerprint()) ?? "none" },
-      close,
-    });
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  return make({
+    train: (await readExamples(train, options)).examples,
+    validation: validation && (await readExamples(validation, options)).examples,
+    fingerprint: { data: (await train.fingerprint()) ?? "none" },
+    close,
+  });
 }

@@ -74,13 +74,8 @@ export async function preparePolicy(
   requireVocabulary(tokenizer, model);
   requireContext(model, config);
   const opened = await openData(config.data, context);
-  try {
-    const prompts = await promptsOf(config, opened, tokenizer, context);
-    return await preparedOf({ config, context, model, tokenizer, opened, ...prompts, rewards, workOf });
-  } catch (error) {
-    await opened.close();
-    throw error;
-  }
+  const prompts = await promptsOf(config, opened, tokenizer, context);
+  return preparedOf({ config, context, model, tokenizer, opened, ...prompts, rewards, workOf });
 }
 
 /** The prompts that are learned from, and those that are measured on. */
