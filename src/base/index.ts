@@ -60,3 +60,4 @@ export {
   requestLimits,
 } from "./parse-json.ts";
 export { type OnWarning, type Warning, warnOnConsole } from "./warning.ts";
+export { withYamlErrors } from "./yaml-errors.ts";

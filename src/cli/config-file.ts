@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { type Command, InvalidArgumentError, type Option } from "commander";
-import { checkOptions, DataError, isObject, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, isObject, OptionError, withYamlErrors } from "../base/index.ts";
 import { systemError } from "../files/index.ts";
 import { collect } from "./parse-values.ts";
 import { namedAdapter } from "./serve-adapters.ts";
@@ -47,7 +47,7 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
   const text = await readFile(path, "utf8").catch((cause) => {
     throw systemError(path, "a YAML file of options", cause);
   });
-  const value = parsed(path, () => parse(text));
+  const value: unknown = withYamlErrors(path, () => parse(text));
   if (value === null) return {};
   if (isObject(value)) return value;
   throw new DataError({
@@ -56,16 +56,6 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
     received: Array.isArray(value) ? "a list" : JSON.stringify(value).slice(0, 60),
     fix: "write a line for each option",
   });
-}
-
-/** @throws DataError for whatever the parser throws: for too many aliases that is no error of its own */
-function parsed(path: string, parse: () => unknown): unknown {
-  try {
-    return parse();
-  } catch (cause) {
-    const received = (cause as Error).message.split("\n")[0];
-    throw new DataError({ where: path, expected: "YAML", received, fix: "correct the line", cause });
-  }
 }
 
 /** What reads options that may be repeated: in a file they are lists. */

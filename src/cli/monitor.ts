@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
-import { DataError, isObject } from "../base/index.ts";
+import { DataError, isObject, withYamlErrors } from "../base/index.ts";
 import { withReadErrors } from "../files/index.ts";
 import type { Alarm, FeatureOptions, MonitorConfig, ReplayResult, WindowReport } from "../track/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
@@ -89,15 +89,10 @@ async function readConfig(path: string | undefined): Promise<MonitorConfig> {
   if (path === undefined) return {};
   const { parse } = await import("yaml");
   const text = await withReadErrors(path, "a YAML file of a monitor's options", () => readFile(path, "utf8"));
-  const wrong = (received: string, cause?: unknown) =>
-    new DataError({ where: path, expected: "fields in YAML", received, fix: "correct the file", cause });
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (cause) {
-    throw wrong((cause as Error).message.split("\n")[0], cause);
-  }
-  if (value !== null && !isObject(value)) throw wrong(JSON.stringify(value).slice(0, 60));
+  const words = { expected: "fields in YAML", fix: "correct the file" };
+  const value: unknown = withYamlErrors(path, () => parse(text), words);
+  if (value !== null && !isObject(value))
+    throw new DataError({ where: path, ...words, received: JSON.stringify(value).slice(0, 60) });
   return value ?? {};
 }
 

@@ -190,6 +190,7 @@ test("fields are set beside a file, in YAML, and files are looked for beside it"
   expect(resolved.config.card.tags).toEqual(["a", "b"]);
   expect(resolved.config.data.train).toBe(join(root, "chat.jsonl"));
   expect(() => withField({}, "training")).toThrow(/field=value/);
+  expect(() => withField({}, "a=[1")).toThrow(/override a: expected YAML; received .*correct the value/);
   expect(() => withField({ a: [1] }, "a.b=2")).toThrow(/fields to set "b" in/);
   await writeFile(path, "method: [");
   await expect(readConfigFile(path, [], methods)).rejects.toThrow(/expected YAML or JSON/);

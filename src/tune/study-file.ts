@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname, extname, resolve } from "node:path";
 import { parse } from "yaml";
-import { checkOptions, DataError, isObject, listedNames, nearest, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, isObject, listedNames, nearest, OptionError, withYamlErrors } from "../base/index.ts";
 import { withReadErrors } from "../files/index.ts";
 import { commandRun, type FinalValue, wordsOf } from "./command.ts";
 import { halvingSampler } from "./halving.ts";
@@ -96,13 +96,7 @@ const defined = (values: object) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
 function parsed(path: string, text: string): Record<string, unknown> {
-  let json: unknown;
-  try {
-    json = parse(text);
-  } catch (cause) {
-    const received = (cause as Error).message.split("\n")[0];
-    throw new DataError({ where: path, expected: "YAML", received, fix: "correct the line", cause });
-  }
+  const json: unknown = withYamlErrors(path, () => parse(text));
   if (isObject(json)) return json;
   throw new DataError({
     where: path,

@@ -3,7 +3,15 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
-import { checkSchema, DataError, isObject, listedNames, nearest, OptionError } from "../../base/index.ts";
+import {
+  checkSchema,
+  DataError,
+  isObject,
+  listedNames,
+  nearest,
+  OptionError,
+  withYamlErrors,
+} from "../../base/index.ts";
 import { exists, withReadErrors } from "../../files/index.ts";
 import type { Method } from "../method.ts";
 import type { SharedConfig } from "./schema.ts";
@@ -63,12 +71,7 @@ export async function readConfigFile(
 
 async function parsedConfig(path: string): Promise<unknown> {
   const text = await withReadErrors(path, "a config file", () => readFile(path, "utf8"));
-  try {
-    return parse(text) ?? {};
-  } catch (cause) {
-    const [received] = (cause as Error).message.split("\n");
-    throw new DataError({ where: path, expected: "YAML or JSON", received, fix: "correct the line", cause });
-  }
+  return withYamlErrors(path, () => parse(text), { expected: "YAML or JSON" }) ?? {};
 }
 
 async function importedConfig(path: string): Promise<unknown> {
@@ -117,7 +120,7 @@ export function withField(config: unknown, override: string): unknown {
     });
   }
   const set = (inside: unknown, names: readonly string[]): unknown => {
-    if (names.length === 0) return parse(text);
+    if (names.length === 0) return withYamlErrors(`override ${path}`, () => parse(text), { fix: "correct the value" });
     const [name, ...rest] = names;
     // `method: sft` is short for an object
     const fields = typeof inside === "string" && names.length === 1 ? { name: inside } : (inside ?? {});
