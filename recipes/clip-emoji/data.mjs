@@ -3,7 +3,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { npmPackage } from "../shared/npm-package.mjs";
+import { npmPackage } from "../common/packages.mjs";
 
 /** Pictures: CC-BY 4.0, Twitter, Inc and other contributors. Names: MIT, of Unicode's CLDR. */
 const pictures = {
@@ -21,7 +21,10 @@ const MEASURED_EACH = 10;
 
 const folder = fileURLToPath(new URL("data/", import.meta.url));
 await mkdir(folder, { recursive: true });
-const [images, texts] = [await npmPackage(pictures, folder), await npmPackage(names, folder)];
+const [images, texts] = [
+  npmPackage(pictures.name, pictures.version, folder, pictures.sha256),
+  npmPackage(names.name, names.version, folder, names.sha256),
+];
 const read = async (path) => JSON.parse(await readFile(path, "utf8"));
 const byCode = (list) => new Map(list.map((each) => [plain(each.hexcode), each]));
 /** Without the selectors of a picture, which the two packages write in different places. */

