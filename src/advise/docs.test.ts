@@ -1,15 +1,14 @@
 /** docs/choosing.md: its programs run; and `kindling doctor --model` and `kindling recommend` as users run them. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import ts from "typescript";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createProgram } from "../cli/program.ts";
 import * as root from "../index.ts";
+import { docPage, runBlock } from "../testing/doc-programs.ts";
 import * as advise from "./index.ts";
 
-const text = await readFile(new URL("../../docs/choosing.md", import.meta.url), "utf8");
-const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
+const blocks = (await docPage("choosing.md")).blocks("ts");
 const config = {
   ...{ model_type: "llama", architectures: ["LlamaForCausalLM"], hidden_size: 64, intermediate_size: 96 },
   ...{ num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 300, max_position_embeddings: 128 },
@@ -22,35 +21,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Runs a block as a module would be, and gives what it wrote to the console. */
-async function runBlock(code: string): Promise<unknown[][]> {
-  const imports = /^import \{([^}]*)\} from "([^"]*)";$/gm;
-  const names: Record<string, unknown> = {};
-  for (const [, list, from] of code.matchAll(imports)) {
-    const module = from === "kindling/advise" ? advise : root;
-    for (const name of list
-      .split(",")
-      .map((word) => word.trim())
-      .filter(Boolean)) {
-      expect(module, name).toHaveProperty(name);
-      names[name] = module[name as never];
-    }
-  }
-  const { outputText } = ts.transpileModule(code.replace(imports, ""), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022 },
-  });
-  const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
-  const log = vi.spyOn(console, "log").mockImplementation(() => {});
-  await new AsyncFunction(...Object.keys(names), outputText)(...Object.values(names));
-  const written = log.mock.calls;
-  log.mockRestore();
-  return written;
-}
+const runProgram = (code: string) => runBlock(code, { "kindling/advise": advise, kindling: root });
 
 test("the programs run and give what they are for", async () => {
   const [estimates, finders, ...others] = blocks;
   expect(others).toEqual([]);
-  const [[name, memory], [total, trained, cache], ...costs] = (await runBlock(
+  const [[name, memory], [total, trained, cache], ...costs] = (await runProgram(
     estimates.replace('"runs/sotu/model"', JSON.stringify(folder)),
   )) as [[string, number], number[], ...[string, number][]];
   expect(name).toBe("zai-org/GLM-4-9B-0414");
@@ -61,7 +37,7 @@ test("the programs run and give what they are for", async () => {
   expect(cache).toBe(2 * 2 * 2 * 4 * 16 * 64 * 8);
   expect(costs.length).toBeGreaterThan(10);
   for (const [, dollars] of costs) expect(dollars).toBeGreaterThan(0);
-  const [[steepest, tenth, batchSize, trials]] = (await runBlock(finders)) as number[][];
+  const [[steepest, tenth, batchSize, trials]] = (await runProgram(finders)) as number[][];
   for (const rate of [steepest, tenth]) {
     expect(rate).toBeGreaterThan(1e-6);
     expect(rate).toBeLessThan(1);

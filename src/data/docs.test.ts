@@ -3,13 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createProgram } from "../cli/program.ts";
+import { docPage, runBlock } from "../testing/doc-programs.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import * as data from "./index.ts";
 
 /* Runs the examples of docs/data.md, whose files lie in a folder of the test. */
-const page = await readFile(new URL("../../docs/data.md", import.meta.url), "utf8");
-const blocks = (language: string) =>
-  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code]) => code);
+const { blocks } = await docPage("data.md");
 
 let folder: string;
 beforeAll(async () => {
@@ -34,18 +33,11 @@ afterAll(() => rm(folder, { recursive: true }));
 const inFolder = (code: string) => code.replace(/(?<=["\s])data\//g, `${folder}/data/`);
 
 test.each(blocks("ts").map((code, i) => [i, code] as const))("program %i", async (_, code) => {
-  const kindling: Record<string, unknown> = { ...data, Tokenizer };
-  const names = [...code.matchAll(/import \{([^}]+)\} from "kindling"/g)].flatMap(([, list]) => list.split(","));
-  for (const name of names) expect(kindling).toHaveProperty(name.trim());
-  const log = vi.spyOn(console, "log").mockReturnValue();
   const errors = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   try {
-    const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
-    const body = inFolder(code.replace(/^import.*$/gm, ""));
-    await new AsyncFunction(...Object.keys(kindling), body)(...Object.values(kindling));
-    expect(log).toHaveBeenCalled();
+    const logged = await runBlock(inFolder(code), { kindling: { ...data, Tokenizer } });
+    expect(logged.length).toBeGreaterThan(0);
   } finally {
-    log.mockRestore();
     errors.mockRestore();
   }
 });

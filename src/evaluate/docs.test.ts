@@ -1,19 +1,17 @@
 /** The examples of docs/evaluation.md run as they stand. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { transform } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as generate from "../generate/index.ts";
 import * as metrics from "../metrics/index.ts";
 import * as models from "../models/index.ts";
+import { docPage, runBlock } from "../testing/doc-programs.ts";
 import * as tokenizers from "../tokenizers/index.ts";
 import * as evaluation from "./index.ts";
 
-const text = await readFile(new URL("../../docs/evaluation.md", import.meta.url), "utf8");
-const blocksOf = (language: string) =>
-  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code]) => code);
+const { text, blocks: blocksOf } = await docPage("evaluation.md");
 const tiny = fileURLToPath(new URL("../../golden/pipelines/models/gpt2", import.meta.url));
 
 let folder: string;
@@ -22,16 +20,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Runs a block with what it imports, and gives what it logs. */
-async function run(block: string): Promise<unknown[][]> {
-  const { code } = await transform(block.replace(/^import.*$/gm, ""), { loader: "ts" });
-  const logged: unknown[][] = [];
-  const names = { ...models, ...generate, ...tokenizers, ...metrics, ...evaluation };
-  const scope = { ...names, console: { log: (...values: unknown[]) => logged.push(values) } };
-  const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
-  await new AsyncFunction(...Object.keys(scope), code)(...Object.values(scope));
-  return logged;
-}
+const kindling = { ...models, ...generate, ...tokenizers };
+const run = (block: string) =>
+  runBlock(block, { kindling, "kindling/metrics": metrics, "kindling/evaluate": evaluation });
 
 test("metrics", async () => {
   const [block] = blocksOf("ts");

@@ -22,12 +22,17 @@ export interface Block {
   code: string;
 }
 
+/** The code blocks of a text in a language, as matches whose first group is the code. */
+export const codeBlocks = (text: string, language: string): RegExpExecArray[] => [
+  ...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm")),
+];
+
 /** Code blocks of a language, named by document and line. */
 export async function blocksOf(language: "ts" | "sh"): Promise<Block[]> {
   const blocks: Block[] = [];
   for (const document of documents) {
     const text = await readFile(join(repository, document), "utf8");
-    for (const match of text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))) {
+    for (const match of codeBlocks(text, language)) {
       const line = text.slice(0, match.index).split("\n").length;
       blocks.push({ name: `${document.replace(/\W+/g, "-").replace(/-md$/, "")}-${line}`, code: match[1] });
     }

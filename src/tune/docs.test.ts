@@ -1,36 +1,13 @@
 /** docs/tuning.md: its programs run, and its study is one. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import ts from "typescript";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { docPage, runBlock } from "../testing/doc-programs.ts";
 import * as tune from "./index.ts";
 
-const text = await readFile(new URL("../../docs/tuning.md", import.meta.url), "utf8");
-const blocks = (language: string) =>
-  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code]) => code);
-
-/** Runs a block as a module would be, and gives what it wrote to the console. */
-async function run(code: string): Promise<unknown[][]> {
-  const imports = /^import \{([^}]*)\} from "([^"]*)";$/gm;
-  const names: Record<string, unknown> = {};
-  for (const [, list, from] of code.matchAll(imports)) {
-    const module = from === "kindling/tune" ? tune : await import(from);
-    for (const name of list.split(",").map((word) => word.trim())) {
-      expect(module, name).toHaveProperty(name);
-      names[name] = module[name as never];
-    }
-  }
-  const { outputText } = ts.transpileModule(code.replace(imports, ""), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022 },
-  });
-  const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
-  const log = vi.spyOn(console, "log").mockImplementation(() => {});
-  await new AsyncFunction(...Object.keys(names), outputText)(...Object.values(names));
-  const written = log.mock.calls;
-  log.mockRestore();
-  return written;
-}
+const { blocks } = await docPage("tuning.md");
+const run = (code: string) => runBlock(code, { "kindling/tune": tune });
 
 test("the programs run and give what they are for", async () => {
   const [search, processes, validation, ...others] = blocks("ts");
