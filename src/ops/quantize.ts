@@ -224,6 +224,35 @@ function blockReader(
   };
 }
 
+/**
+ * dy M with M = (8 - zeroPoint) scale for each weight of a block: what a product with zero points of 8 lacks. 4 bits,
+ * an odd number of blocks.
+ */
+function lowerMiddles(
+  graph: Lowering,
+  { dy, scales, zeroPoints }: Record<"dy" | "scales" | "zeroPoints", string>,
+  { blockSize, features }: Pick<BlockAttributes, "blockSize" | "features">,
+  node: Node,
+): string {
+  const [{ dtype }, , { shape }] = node.inputs;
+  const blocks = shape[1] as number;
+  const number = (value: number) => graph.constant(dtype, [], [value]);
+  const bytes = graph.node("Cast", [zeroPoints], { to: onnxTypeCode[dtype] }); // [N, (blocks + 1) / 2]
+  const high = graph.node("Floor", [graph.node("Div", [bytes, number(16)])]);
+  const low = graph.node("Sub", [bytes, graph.node("Mul", [high, number(16)])]);
+  const columns = [low, high].map((half) => graph.node("Unsqueeze", [half, i64Vector(graph, [2])]));
+  const pairs = graph.node("Reshape", [
+    graph.node("Concat", columns, { axis: 2 }),
+    i64Vector(graph, [features, blocks + 1]),
+  ]);
+  const points = graph.node("Slice", [pairs, ...[[0], [blocks], [1]].map((vector) => i64Vector(graph, vector))]);
+  const middles = graph.node("Mul", [graph.node("Sub", [number(8), points]), scales]); // [N, blocks]
+  const ofBlocks = graph.node("Unsqueeze", [graph.node("MatMul", [dy, middles]), i64Vector(graph, [-1])]);
+  const { shape: full } = node.outputs[0];
+  const repeated = graph.node("Expand", [ofBlocks, graph.sizes([...full.slice(0, -1), blocks, blockSize])]);
+  return graph.node("Reshape", [repeated, graph.sizes(full)]);
+}
+
 /** Numbers of a weight that its gradient has in f32 at the same time. */
 const EXPANDED_NUMBERS = 2 ** 22;
 
@@ -259,13 +288,16 @@ const blockInputGradientEntry: OpEntry = defineOp<"dy" | "packed" | "scales" | "
     const shape = graph.node("Add", [i64Vector(graph, [features, (width * bits) / 8]), zero]);
     const data = graph.node("Reshape", [packed, shape]);
     const count = Math.max(1, Math.floor(EXPANDED_NUMBERS / width));
-    const products: string[] = [];
+    // zero points of an odd number of 4-bit blocks end in half a byte, which this kernel refuses on WebGPU
+    const isHalfByte = graph.isWebGpu && bits === 4 && (width / blockSize) % 2 === 1;
+    const zeros = isHalfByte ? [] : [zeroPoints];
+    const products = isHalfByte ? [lowerMiddles(graph, { dy, scales, zeroPoints }, { blockSize, features }, node)] : [];
     for (let start = 0; start < features; start += count) {
       const stop = Math.min(features, start + count);
       const rows = Array.from({ length: stop - start }, (_, i) => start + i);
       const ids = graph.node("Add", [i64Vector(graph, rows), zero]);
       const settings = { bits, block_size: blockSize, gather_axis: 0, quantize_axis: 1 };
-      const weights = graph.node("GatherBlockQuantized", [data, ids, scales, zeroPoints], settings, "com.microsoft");
+      const weights = graph.node("GatherBlockQuantized", [data, ids, scales, ...zeros], settings, "com.microsoft");
       const part =
         stop - start === features
           ? dy
