@@ -171,7 +171,13 @@ const broadcastEntry = defineOp<"x", { shape: Shape }>({
   },
   gradient: ({ dy }) => ({ x: dy }), // summed back to the shape of x (autodiff/reverse.ts)
   carries: ["x"],
-  lower: (graph, { x }, { shape }) => graph.node("Expand", [x, graph.sizes(shape)]),
+  lower: (graph, { x }, { shape }, node) => {
+    // ONNX Runtime takes a size of 1 that is stretched to none for one that stays, and reuses its memory
+    const isOfNothing = shape.includes(0) && shape.every((size) => typeof size === "number");
+    return isOfNothing
+      ? graph.constant(node.outputs[0].dtype, shape as number[], [])
+      : graph.node("Expand", [x, graph.sizes(shape)]);
+  },
   reference: ({ x }, _, [type]) => {
     const strides = stridesOf(x.shape);
     const out = hostTensor(type.shape);
