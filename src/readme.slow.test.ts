@@ -125,7 +125,7 @@ test("a model of weights writes a text", async () => {
 });
 
 test("a language model is trained by train(), and goes on from its checkpoint", async () => {
-  const first = await runBlock("languageModel(");
+  const first = await runBlock('folder: "runs/gpt"');
   expect([first.code, first.output]).toEqual([0, first.output]);
   const losses = first.output
     .trim()
@@ -133,7 +133,7 @@ test("a language model is trained by train(), and goes on from its checkpoint", 
     .map((line) => Number(line.split(" ")[1]));
   expect(losses).toHaveLength(50);
   expect(losses[49]).toBeLessThan(losses[0] - 1);
-  expect(await runBlock("languageModel(")).toEqual({ code: 0, output: "" }); // all steps are done
+  expect(await runBlock('folder: "runs/gpt"')).toEqual({ code: 0, output: "" }); // all steps are done
 }, 120_000);
 
 test("a tokenizer of one's own, and a model in everybody's formats, which open again", async () => {
