@@ -43,6 +43,7 @@ export {
 export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bits } from "./half.mjs";
 export { HalfArray } from "./half-array.ts";
 export { hashBytes, hashNumbers, knownHash, noteHash } from "./hash.ts";
+export { IGNORED_LABEL } from "./ignored-label.ts";
 export { isObject } from "./is-object.ts";
 export { joined } from "./joined.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";

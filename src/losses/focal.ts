@@ -1,5 +1,5 @@
 /** Focal losses: what is easy counts less. Lin et al. 2017, arXiv:1708.02002. */
-import { type FloatDType, known, numberRules, requireNumbers } from "../base/index.ts";
+import { type FloatDType, IGNORED_LABEL, known, numberRules, requireNumbers } from "../base/index.ts";
 import {
   add,
   crossEntropy,
@@ -78,7 +78,7 @@ export function softmaxFocalLoss<D extends FloatDType>(
   const {
     gamma = 2,
     weight,
-    ignoreIndex = -100,
+    ignoreIndex = IGNORED_LABEL,
     reduction = "mean",
   } = known(name, options, { gamma: true, weight: true, ignoreIndex: true, reduction: true });
   requireNumbers(name, { gamma }, { gamma: numberRules.notNegative });

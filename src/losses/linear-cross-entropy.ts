@@ -1,4 +1,4 @@
-import { known, numberRules, requireNumbers, ShapeError } from "../base/index.ts";
+import { IGNORED_LABEL, known, numberRules, requireNumbers, ShapeError } from "../base/index.ts";
 import {
   add,
   cast,
@@ -55,7 +55,7 @@ export function linearCrossEntropy(
   options: LinearCrossEntropyOptions = {},
 ): Tensor<"f32"> {
   const name = "linearCrossEntropy";
-  const { bias, chunk = 1024, ignoreIndex = -100, ...more } = known(name, options, names);
+  const { bias, chunk = 1024, ignoreIndex = IGNORED_LABEL, ...more } = known(name, options, names);
   const { labelSmoothing = 0, logitScale = 1, logitSoftCap, reduction = "mean" } = more;
   requireNumbers(
     name,

@@ -1,6 +1,6 @@
 /** Classes of pictures. */
 import { z } from "zod";
-import { OptionError } from "../base/index.ts";
+import { IGNORED_LABEL, OptionError } from "../base/index.ts";
 import { metricsOf } from "../metrics/index.ts";
 import type { TaskModels } from "../models/index.ts";
 import { add, crossEntropy, logSoftmax, mean, mul, neg, sum, type Tensor } from "../tensor/index.ts";
@@ -150,7 +150,10 @@ export function pictureClassifier(
       const { logits } = model.forward({ ...pictures, ...run });
       if (!targets) {
         const { weight } = objective.loss(batch, run);
-        return { loss: crossEntropy(logits, labels as Tensor<"i32">, { ignoreIndex: -100, labelSmoothing }), weight };
+        return {
+          loss: crossEntropy(logits, labels as Tensor<"i32">, { ignoreIndex: IGNORED_LABEL, labelSmoothing }),
+          weight,
+        };
       }
       return { loss: softCrossEntropy(logits, smoothed(targets, labelSmoothing)) };
     },

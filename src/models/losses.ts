@@ -1,5 +1,5 @@
 /** The losses that transformers computes from labels, each a mean. */
-import { DTypeError, OptionError, ShapeError } from "../base/index.ts";
+import { DTypeError, IGNORED_LABEL, OptionError, ShapeError } from "../base/index.ts";
 import { describe } from "../ir/index.ts";
 import {
   add,
@@ -38,14 +38,11 @@ function wholeLabels(labels: Labels): Tensor<"i32"> {
   });
 }
 
-/** Labels that do not count, as in PyTorch and transformers. */
-export const IGNORED = -100;
-
 /**
  * Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] ->
  * []
  */
-export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = IGNORED): Numbers {
+export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = IGNORED_LABEL): Numbers {
   return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]), {
     ignoreIndex,
   });
@@ -61,7 +58,7 @@ export type NextTokenLabels =
 /** Labels for each place from the ids: those of the next place, and none for the last. i32 [B, T] -> the same */
 function nextTokens(ids: Tensor<"i32">): Tensor<"i32"> {
   const whole = wholeLabels(ids);
-  return concat([slice(whole, { axis: 1, start: 1 }), full([whole.shape[0], 1], IGNORED, "i32")], 1);
+  return concat([slice(whole, { axis: 1, start: 1 }), full([whole.shape[0], 1], IGNORED_LABEL, "i32")], 1);
 }
 
 /**
@@ -131,7 +128,7 @@ export function debertaSequenceLoss(logits: Numbers, labels: Labels, config: Lab
   if (labels.rank === 2 && labels.shape[1] !== 1)
     return mean(neg(sum(mul(logSoftmax(logits), cast(labels, "f32")), { axes: -1 })));
   const classes = reshape(wholeLabels(labels), [-1]);
-  return classLoss(logits, where(less(classes, 0), -100, classes) as Tensor<"i32">);
+  return classLoss(logits, where(less(classes, 0), IGNORED_LABEL, classes) as Tensor<"i32">);
 }
 
 /** Where the answer to each question of a batch stands in its text. */

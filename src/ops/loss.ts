@@ -1,5 +1,6 @@
 import {
   DTypeError,
+  IGNORED_LABEL,
   isFloat,
   isInteger,
   numberRules,
@@ -224,7 +225,7 @@ const reducedRows = (losses: Value, counted: Value, reduction: LossReduction): V
 export function nllLoss(
   logProbabilities: Value,
   targets: Value,
-  { ignoreIndex = -100, weight, reduction = "mean" }: NllLossOptions = {},
+  { ignoreIndex = IGNORED_LABEL, weight, reduction = "mean" }: NllLossOptions = {},
 ): Value {
   requireReduction("nllLoss", reduction);
   requireNumbers("nllLoss", { ignoreIndex }, { ignoreIndex: numberRules.integer });
@@ -246,7 +247,7 @@ export function nllLoss(
 export function crossEntropy(
   logits: Value,
   targets: Value,
-  { ignoreIndex = -100, labelSmoothing = 0, weight, reduction = "mean" }: CrossEntropyOptions = {},
+  { ignoreIndex = IGNORED_LABEL, labelSmoothing = 0, weight, reduction = "mean" }: CrossEntropyOptions = {},
 ): Value {
   requireReduction("crossEntropy", reduction);
   requireNumbers(

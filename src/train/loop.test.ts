@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { IGNORED_LABEL } from "../base/index.ts";
 import { batchesOf, type Source } from "../data/index.ts";
 import { readSafetensors } from "../files/index.ts";
 import type { RunOptions } from "../models/index.ts";
@@ -41,10 +42,9 @@ class Classifier extends Module {
   }
 }
 
-const IGNORED = -100;
 const examples = Array.from({ length: 24 }, (_, i) => {
   const [x, y] = [Math.sin(3 * i), Math.cos(7 * i)];
-  return { point: [x, y], label: i % 5 === 2 ? IGNORED : x > y ? 1 : 0 };
+  return { point: [x, y], label: i % 5 === 2 ? IGNORED_LABEL : x > y ? 1 : 0 };
 });
 const collate = (rows: readonly (typeof examples)[number][]): Rows => ({
   x: tensor(rows.map(({ point }) => point)),
@@ -106,7 +106,7 @@ test("a run of accumulated batches with dropout that is resumed is the run that 
 });
 
 test("batches without a label add nothing, and a step of such batches alone says what is wrong", async () => {
-  const none: Rows = { x: tensor([[1, 2]]), labels: tensor([IGNORED], { dtype: "i32" }) };
+  const none: Rows = { x: tensor([[1, 2]]), labels: tensor([IGNORED_LABEL], { dtype: "i32" }) };
   const source: Source<Rows> = { batch: async (i) => (i % 2 === 0 ? none : inOrder(8).batch(0)) };
   const events = await run("half", supervised(new Classifier()), source, { accumulation: 2 });
   expect(lossesOf(events).every((loss) => Number.isFinite(loss))).toBe(true);

@@ -1,4 +1,4 @@
-import { checkOptions, numberRules, OptionError, requireNumbers } from "../../base/index.ts";
+import { checkOptions, IGNORED_LABEL, numberRules, OptionError, requireNumbers } from "../../base/index.ts";
 import type { Draws } from "../draws.ts";
 
 /** Tokens of a text, as `Tokenizer.encode` gives them. */
@@ -34,9 +34,6 @@ export interface MaskedTokens {
   /** The id that was there, -100 where nothing is asked. */
   labels: number[];
 }
-
-/** Labels that do not count, as in PyTorch and transformers. */
-const IGNORED = -100;
 
 /**
  * Masks tokens for a masked language model. Devlin et al. 2018, arXiv:1810.04805, section 3.1; each token or word by
@@ -76,7 +73,7 @@ export function maskTokens(tokens: MaskableTokens, options: MaskTokensOptions, d
   const inputIds = [...ids];
   const labels = ids.map((id, i) => {
     const [kind, replacement] = [kinds.uniform(), replacements.integer(vocabSize)];
-    if (specialTokensMask[i] || !isPicked[units[i]]) return IGNORED;
+    if (specialTokensMask[i] || !isPicked[units[i]]) return IGNORED_LABEL;
     if (kind < maskShare) inputIds[i] = maskTokenId;
     else if (kind < maskShare + randomShare) inputIds[i] = replacement;
     return id;

@@ -1,5 +1,5 @@
 /** Batches of packed windows: tokens, positions, segments and what comes next, and the way back. */
-import { checkOptions, numberRules, requireNumbers } from "../../base/index.ts";
+import { checkOptions, IGNORED_LABEL, numberRules, requireNumbers } from "../../base/index.ts";
 import { foldKeyOnHost } from "../../ops/index.ts";
 import { equal, reshape, type Tensor, tensor } from "../../tensor/index.ts";
 import { permute } from "../permute.ts";
@@ -42,7 +42,6 @@ export interface PackedBatchOptions extends PackOptions {
   padId?: number;
 }
 
-const IGNORED = -100;
 /** The segment of padding. */
 const PADDING = -1;
 
@@ -114,7 +113,7 @@ export async function packedWindow(
   const inputIds = new Int32Array(contextLength).fill(padId);
   const positionIds = new Int32Array(contextLength);
   const segmentIds = new Int32Array(contextLength).fill(PADDING);
-  const shiftLabels = new Int32Array(contextLength).fill(IGNORED);
+  const shiftLabels = new Int32Array(contextLength).fill(IGNORED_LABEL);
   let at = 0;
   for (const [segment, piece] of (index === undefined ? [] : windows.window(index)).entries()) {
     const { document, start, length } = piece;
@@ -161,7 +160,7 @@ export function unpackWindow({
     if (isFirst) pieces.push({ ids: [], isLearned: [] });
     const piece = pieces[pieces.length - 1];
     piece.ids.push(inputIds[at]);
-    piece.isLearned.push(!isFirst && shiftLabels[at - 1] !== IGNORED);
+    piece.isLearned.push(!isFirst && shiftLabels[at - 1] !== IGNORED_LABEL);
   }
   return pieces;
 }

@@ -1,5 +1,6 @@
 /** Batches of pictures with classes, decoded and changed while the step before runs. */
 import { type BatchAugmentation, drawsOf, type ImageAugmentation, oneHotLabels } from "../../augment/index.ts";
+import { IGNORED_LABEL } from "../../base/index.ts";
 import { batchesOf, type Source } from "../../data/index.ts";
 import type { RawImage } from "../../processors/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
@@ -30,8 +31,6 @@ export interface ClassBatchOptions {
   mix?: BatchAugmentation;
 }
 
-/** Labels that do not count. */
-const IGNORED = -100;
 /** Which part of a sample's random numbers mixtures draw from; the pictures' begin at 0. */
 const MIX_DRAWS = 0x6d6978; // "mix"
 
@@ -72,7 +71,7 @@ export function measuredBatches(
     isShuffled: false,
     async collate(rows, samples) {
       const images = await Promise.all(rows.map(({ index }) => pictures.decode(index)));
-      const labels = rows.map(({ label }, i) => (samples[i] < kept.length ? label : IGNORED));
+      const labels = rows.map(({ label }, i) => (samples[i] < kept.length ? label : IGNORED_LABEL));
       return { ...inputsOf(form.process(images)), labels: tensor(Int32Array.from(labels)) };
     },
   });

@@ -1,5 +1,5 @@
 /** Distillation of language models that have the same vocabulary. */
-import { DataError } from "../../base/index.ts";
+import { DataError, IGNORED_LABEL } from "../../base/index.ts";
 import { type Conversation, type Rows, readConversations, readExamples, recogniseRows } from "../../data/index.ts";
 import type { CausalLM } from "../../models/index.ts";
 import { notEqual, type Tensor } from "../../tensor/index.ts";
@@ -110,8 +110,6 @@ export interface LanguageObjectiveParts extends SupervisedOptions {
   options: DistillationOptions;
 }
 
-const IGNORED = -100;
-
 /** The objective of a language model that learns from another, token by token. Counts tokens. */
 export function languageObjective(parts: LanguageObjectiveParts): Objective<LanguageModelBatch> {
   const { student, teacher, projections, options, tokenizer, trained = student.namedParameters() } = parts;
@@ -123,7 +121,7 @@ export function languageObjective(parts: LanguageObjectiveParts): Objective<Lang
     loss(batch, run) {
       const { shiftLabels, labels: _, ...inputs } = batch;
       const [ours, theirs] = [student.forward({ ...inputs, ...run }), teacher.forward(inputs)];
-      const mask = notEqual(shiftLabels as Tensor<"i32">, IGNORED); // [B, T]
+      const mask = notEqual(shiftLabels as Tensor<"i32">, IGNORED_LABEL); // [B, T]
       const logits = { student: ours.logits, teacher: theirs.logits };
       const hardOf = (model: CausalLM) => model.loss(batch);
       const hard = () => student.loss({ ...batch, ...run });

@@ -1,5 +1,6 @@
 /** Batches of texts for each objective of pretraining. */
 import { type Draws, drawsOf, type MaskTokensOptions, maskTokens } from "../../augment/index.ts";
+import { IGNORED_LABEL } from "../../base/index.ts";
 import { packedBatches, permute, type Source, sequenceBatches } from "../../data/index.ts";
 import type { EncoderInputs } from "../../models/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
@@ -7,7 +8,6 @@ import type { LanguageModelBatch } from "../../train/index.ts";
 import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 import type { MeasuredDocuments } from "./text-tokens.ts";
 import { documentWindows, sequenceWindows, type TextWindows, windowBatches } from "./text-windows.ts";
-import { IGNORED } from "./token-batches.ts";
 
 /**
  * How texts share a row: several whole ones, unseen by one another; one after another, cut where a row is full, seen by
@@ -63,7 +63,7 @@ export function causalBatches(
     return {
       inputIds: paddedIds(inputs, width, padId),
       attentionMask: paddedMask(inputs, width),
-      shiftLabels: paddedIds(targets, width, IGNORED),
+      shiftLabels: paddedIds(targets, width, IGNORED_LABEL),
     };
   };
   return windowed(documentWindows(documents, maxLength), { ...options, collate, isOpen: true });
@@ -100,7 +100,7 @@ export function maskedBatches(documents: MeasuredDocuments, options: MaskedOptio
       labels: paddedIds(
         masked.map(({ labels }) => labels),
         width,
-        IGNORED,
+        IGNORED_LABEL,
       ),
     };
   };

@@ -1,4 +1,5 @@
 /** The loss of texts that are written of others, and metrics of those that the model writes. */
+import { IGNORED_LABEL } from "../../base/index.ts";
 import { Seq2SeqGenerator } from "../../generate/index.ts";
 import { crossEntropy } from "../../losses/index.ts";
 import { metricsOf } from "../../metrics/index.ts";
@@ -38,7 +39,6 @@ export interface Seq2SeqForm {
   startId: number;
 }
 
-const IGNORED = -100;
 /** Each pair of lengths is compiled for itself: there are few of either. */
 const LENGTHS = 4;
 
@@ -57,7 +57,7 @@ export function seq2seqBatch(examples: readonly Seq2SeqExample[], form: Seq2SeqF
       targetWidth,
       padId,
     ),
-    labels: paddedIds(targets, targetWidth, IGNORED),
+    labels: paddedIds(targets, targetWidth, IGNORED_LABEL),
   };
 }
 
@@ -84,8 +84,8 @@ export function seq2seqObjective(
     loss({ labels, ...inputs }, run) {
       const { logits } = model.forward({ ...inputs, ...run });
       const flat = reshape(logits, [-1, logits.shape[2] ?? vocabSize]);
-      const loss = crossEntropy(flat, reshape(labels, [-1]), { labelSmoothing, ignoreIndex: IGNORED });
-      return { loss, weight: sum(cast(notEqual(labels, IGNORED), "f32")) };
+      const loss = crossEntropy(flat, reshape(labels, [-1]), { labelSmoothing, ignoreIndex: IGNORED_LABEL });
+      return { loss, weight: sum(cast(notEqual(labels, IGNORED_LABEL), "f32")) };
     },
     ...(measured.length > 0 && {
       scorer: () => ({

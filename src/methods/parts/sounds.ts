@@ -11,7 +11,7 @@ import {
   type SoundAugmentation,
   specAugment,
 } from "../../augment/index.ts";
-import { DataError, isObject } from "../../base/index.ts";
+import { DataError, IGNORED_LABEL, isObject } from "../../base/index.ts";
 import { batchesOf, type Rows, type Source } from "../../data/index.ts";
 import { readBytes } from "../../files/index.ts";
 import { logMelSpectrogram, readWav, resample, toMono } from "../../processors/index.ts";
@@ -23,7 +23,6 @@ export const transcriptColumns = ["text", "sentence", "transcription", "transcri
 
 /** Samples a second that the models hear. */
 export const RATE = 16000;
-const IGNORED = -100;
 /** Which part of a sample's random numbers the spectrogram is changed by. */
 const SPECTROGRAM_DRAWS = 1;
 
@@ -129,7 +128,7 @@ export function speechBatches(spoken: readonly SpokenRow[], setup: SpeechBatchOp
       const features = await Promise.all(chosen.map(({ index }, i) => featuresAt(index, samples[i])));
       const data = new Float32Array(features.length * features[0].length);
       for (const [i, each] of features.entries()) data.set(each, i * each.length);
-      const labels = new Int32Array(chosen.length * width).fill(IGNORED);
+      const labels = new Int32Array(chosen.length * width).fill(IGNORED_LABEL);
       for (const [i, row] of chosen.entries())
         if (isShuffled || samples[i] < spoken.length) labels.set(row.labels, i * width);
       const frames = features[0].length / hearing.numMelBins;

@@ -1,13 +1,12 @@
 /** Batches of texts with holes, for models that read a text and write another. */
 import { corruptedLengths, corruptSpans, drawsOf, type SpanNoise } from "../../augment/index.ts";
-import { OptionError } from "../../base/index.ts";
+import { IGNORED_LABEL, OptionError } from "../../base/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 import { type TextBatches, type TextBatchOptions, windowed } from "./pretraining-batches.ts";
 import type { MeasuredDocuments } from "./text-tokens.ts";
 import { documentWindows, sequenceWindows, type TextWindows } from "./text-windows.ts";
-import { IGNORED } from "./token-batches.ts";
 
 /** The sentinels of a vocabulary: `<extra_id_0>`, and how many ids below it are the next ones. */
 export interface Sentinels {
@@ -65,7 +64,7 @@ export function spanBatches(documents: MeasuredDocuments, options: SpanOptions):
     return {
       inputIds: paddedIds(inputs, width, padId),
       attentionMask: paddedMask(inputs, width),
-      labels: paddedIds(labels, paddedWidth(labels, lengths.labels), IGNORED),
+      labels: paddedIds(labels, paddedWidth(labels, lengths.labels), IGNORED_LABEL),
     };
   };
   return windowed(withTwoTokens(all), { ...options, maxLength: lengths.tokens, collate });

@@ -1,11 +1,11 @@
 /** Sentences of words with tags, as a model learns them. */
-import { DataError, type OnWarning } from "../../base/index.ts";
+import { DataError, IGNORED_LABEL, type OnWarning } from "../../base/index.ts";
 import type { TaggedTokens } from "../../data/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { type ClassChoice, numberOf } from "./class-choice.ts";
 import { paddedIds } from "./padding.ts";
 import { areEntityTags, hasBilouTags, TagWatch } from "./tag-watch.ts";
-import { IGNORED, type TaggedBatch } from "./tagging-objective.ts";
+import type { TaggedBatch } from "./tagging-objective.ts";
 import { type EncodedExample, encoderInputs, type TextForm, type TextTokens } from "./text-batches.ts";
 import { wordEncoder } from "./word-encoder.ts";
 
@@ -26,7 +26,7 @@ function labelsOfTokens(
   labels: readonly number[],
   { isEach, goesOn }: { isEach: boolean; goesOn: readonly number[] },
 ): { labels: Int32Array; wordStarts: Uint8Array } {
-  const result = new Int32Array(words.length).fill(IGNORED);
+  const result = new Int32Array(words.length).fill(IGNORED_LABEL);
   const wordStarts = new Uint8Array(words.length);
   for (const [i, word] of words.entries()) {
     if (word < 0) continue;
@@ -71,7 +71,7 @@ export async function taggedEncoder({ tokenizer, form, choice, isEach }: TaggedE
       );
       const { ids, words, isCut } = await encodeWords(tokens);
       const tagged = labelsOfTokens(words, numbers, rules);
-      const isEmpty = tagged.labels.every((label) => label === IGNORED);
+      const isEmpty = tagged.labels.every((label) => label === IGNORED_LABEL);
       const example = { ids, typeIds: new Uint8Array(ids.length), ...tagged };
       return { ...(!isEmpty && { example }), isTooLong: isCut };
     },
@@ -87,7 +87,7 @@ export function taggedBatch(examples: readonly Tagged[], form: TextForm): Tagged
     paddedIds(examples.map(of), width, filling);
   return {
     ...inputs,
-    labels: rows(({ labels }) => labels, IGNORED),
+    labels: rows(({ labels }) => labels, IGNORED_LABEL),
     wordStarts: rows(({ wordStarts }) => wordStarts, 0),
   };
 }

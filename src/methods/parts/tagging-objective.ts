@@ -1,4 +1,5 @@
 /** The loss and the metrics of token classification. */
+import { IGNORED_LABEL } from "../../base/index.ts";
 import { crossEntropy } from "../../losses/index.ts";
 import { entityScores, metricsOf } from "../../metrics/index.ts";
 import type { EncoderInputs, TokenClassifier } from "../../models/index.ts";
@@ -14,9 +15,6 @@ export interface TaggedBatch extends EncoderInputs {
   wordStarts: Tensor<"i32">;
 }
 
-/** Labels that do not count. */
-export const IGNORED = -100;
-
 /**
  * Trains a classifier of tokens by cross-entropy. Measured over the whole validation data by words: the share of right
  * tags, and F1 of entities as seqeval has it, or of tags that are no entities the metrics of classes.
@@ -31,8 +29,11 @@ export function taggingObjective(
     loss({ labels, wordStarts: _, ...inputs }, run) {
       const { logits } = model.forward({ ...inputs, ...run });
       const flat = reshape(labels, [-1]);
-      const loss = crossEntropy(reshape(logits, [-1, names.length]), flat, { labelSmoothing, ignoreIndex: IGNORED });
-      return { loss, weight: sum(cast(notEqual(labels, IGNORED), "f32")) };
+      const loss = crossEntropy(reshape(logits, [-1, names.length]), flat, {
+        labelSmoothing,
+        ignoreIndex: IGNORED_LABEL,
+      });
+      return { loss, weight: sum(cast(notEqual(labels, IGNORED_LABEL), "f32")) };
     },
     scorer: () => taggingScorer(model, names),
   };

@@ -1,8 +1,8 @@
 /** Rows of a batch of texts as they are learned, for people. */
+import { IGNORED_LABEL } from "../../base/index.ts";
 import { unpackWindow } from "../../data/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
-import { IGNORED } from "./token-batches.ts";
 
 /** Tensors of a batch that are shown. */
 export interface ShownBatch {
@@ -45,7 +45,7 @@ export async function previewTexts(
     }
     const targets = asked?.(row);
     const shown = targets && isInPlace ? await withAnswers(inputs, targets, decode) : await decode(inputs);
-    const written = targets && !isInPlace ? `\n→ ${await decode(targets.filter((id) => id !== IGNORED))}` : "";
+    const written = targets && !isInPlace ? `\n→ ${await decode(targets.filter((id) => id !== IGNORED_LABEL))}` : "";
     texts.push(`--- row ${row + 1} ---\n${shown}${written}`);
   }
   return texts.join("\n");
@@ -58,8 +58,8 @@ async function withAnswers(
 ): Promise<string> {
   let text = "";
   for (let start = 0, end = 0; start < inputs.length; start = end) {
-    const isAsked = targets[start] !== IGNORED;
-    while (end < inputs.length && (targets[end] !== IGNORED) === isAsked) end++;
+    const isAsked = targets[start] !== IGNORED_LABEL;
+    while (end < inputs.length && (targets[end] !== IGNORED_LABEL) === isAsked) end++;
     const piece = await decode(inputs.subarray(start, end));
     text += isAsked ? `«${piece} → ${await decode(targets.subarray(start, end))}»` : `${text ? " " : ""}${piece} `;
   }

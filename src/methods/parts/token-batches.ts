@@ -1,4 +1,5 @@
 /** Examples of tokens as batches for language models. */
+import { IGNORED_LABEL } from "../../base/index.ts";
 import { batchesOf, packedBatches, type Source } from "../../data/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { LanguageModelBatch } from "../../train/index.ts";
@@ -17,9 +18,6 @@ export interface TokenBatchOptions {
   /** For training; otherwise each example once, in order. */
   isShuffled: boolean;
 }
-
-/** Labels that do not count. */
-export const IGNORED = -100;
 
 /** Batches of examples, and how many there are in an epoch. */
 export interface TokenBatches {
@@ -62,12 +60,12 @@ export function paddedBatch(
   const ids = rows.map((row) => row.ids);
   const width = paddedWidth(ids, most);
   const labels = rows.map(({ ids: tokens, weights }) =>
-    tokens.subarray(1).map((token, i) => (weights[i + 1] ? token : IGNORED)),
+    tokens.subarray(1).map((token, i) => (weights[i + 1] ? token : IGNORED_LABEL)),
   );
   return {
     inputIds: paddedIds(ids, width, padId),
     attentionMask: paddedMask(ids, width),
-    shiftLabels: paddedIds(labels, width, IGNORED),
+    shiftLabels: paddedIds(labels, width, IGNORED_LABEL),
   };
 }
 

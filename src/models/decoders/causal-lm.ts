@@ -1,4 +1,4 @@
-import { OptionError, ShapeError } from "../../base/index.ts";
+import { IGNORED_LABEL, OptionError, ShapeError } from "../../base/index.ts";
 import {
   type CacheShape,
   type EmbeddingTable,
@@ -21,7 +21,7 @@ import {
 } from "../../tensor/index.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
-import { IGNORED, type NextTokenLabels, nextTokenLoss } from "../losses.ts";
+import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import type { CausalDecoder, CausalLMConfig, ForwardOptions, TextPrefix } from "./causal-decoder.ts";
 
@@ -139,7 +139,7 @@ export abstract class CausalLM
     const { stateCount = 0 } = this.textPrefix ?? {};
     if (stateCount > 0 && labels && !shiftLabels) {
       const states = slice(this.states(inputs), { axis: 1, start: stateCount - 1 }); // [B, 1 + T, D]
-      const all = concat([full([labels.shape[0], 1], IGNORED, "i32"), labels], 1);
+      const all = concat([full([labels.shape[0], 1], IGNORED_LABEL, "i32"), labels], 1);
       return nextTokenLoss(this.architecture, this.logits(states), { labels: all });
     }
     const { logits } = this.forward(inputs);

@@ -1,4 +1,4 @@
-import { OptionError } from "../../base/index.ts";
+import { IGNORED_LABEL, OptionError } from "../../base/index.ts";
 import {
   type CacheShape,
   type KeysAndValues,
@@ -132,7 +132,7 @@ export function shiftRight(labels: Tensor<"i32">, start: number, padding: number
   const [batch] = labels.shape;
   const first = full([batch, 1], start, "i32");
   const shifted = concat([first, slice(labels, { axis: 1, end: -1 })], 1);
-  return where(equal(shifted, -100), padding, shifted) as Tensor<"i32">;
+  return where(equal(shifted, IGNORED_LABEL), padding, shifted) as Tensor<"i32">;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { checkOptions } from "../../base/index.ts";
+import { checkOptions, IGNORED_LABEL } from "../../base/index.ts";
 import { CausalLM, type Trainable } from "../../models/index.ts";
 import type { Parameter } from "../../nn/index.ts";
 import { cast, notEqual, slice, sum, Tensor, tensor } from "../../tensor/index.ts";
@@ -39,9 +39,6 @@ export function supervised<Inputs extends object>(
   };
 }
 
-/** Labels that do not count, as in PyTorch and transformers. */
-const IGNORED = -100;
-
 /**
  * Of how many labels the loss of a batch is the mean: classes that are not ignored, without those that a language model
  * shifts out; of other labels the rows of the batch. []
@@ -56,5 +53,5 @@ export function labelCount(model: Trainable<never>, batch: object): Tensor<"f32"
   // behind states of a prefix the first label counts too
   const isShifted = model instanceof CausalLM && shiftLabels === undefined && !model.textPrefix?.stateCount;
   const counted = isShifted ? slice(classes, { axis: 1, start: 1 }) : classes;
-  return sum(cast(notEqual(counted as Tensor<"i32">, IGNORED), "f32"));
+  return sum(cast(notEqual(counted as Tensor<"i32">, IGNORED_LABEL), "f32"));
 }

@@ -1,4 +1,4 @@
-import { checkOptions, numberRules, requireNumbers } from "../../../base/index.ts";
+import { checkOptions, IGNORED_LABEL, numberRules, requireNumbers } from "../../../base/index.ts";
 import { linearCrossEntropy } from "../../../losses/index.ts";
 import type { CausalLM, CausalLMInputs, RunOptions } from "../../../models/index.ts";
 import { biasOf, EmbeddingTable } from "../../../nn/index.ts";
@@ -44,9 +44,6 @@ export interface LogProbabilityOptions {
   lossChunk?: number;
 }
 
-/** Labels that do not count, as in PyTorch and transformers. */
-export const IGNORED = -100;
-
 /**
  * How likely a language model takes completions to be, as part of a graph.
  * @throws OptionError for a lossChunk that is no positive integer, or with a model whose output layer it cannot follow
@@ -64,7 +61,7 @@ export function sequenceLogProbabilities(
 
 /** Sums and means of tokens that have a label. tokens: [N, T], 0 where there is none; shiftLabels: i32 [N, T] */
 export function summed(tokens: Tensor<"f32">, shiftLabels: Tensor<"i32">): SequenceLogProbabilities {
-  const count = sum(cast(notEqual(shiftLabels, IGNORED), "f32"), { axes: 1 });
+  const count = sum(cast(notEqual(shiftLabels, IGNORED_LABEL), "f32"), { axes: 1 });
   const total = sum(tokens, { axes: 1 });
   return { tokens, sum: total, mean: div(total, maximum(count, 1)), count };
 }
@@ -86,7 +83,7 @@ function tokenLosses(
   if (chunk === undefined) {
     const { logits } = model.forward(inputs);
     const rows = reshape(logits, [-1, logits.size(2)]);
-    return crossEntropy(rows, targets, { ignoreIndex: IGNORED, reduction: "none" });
+    return crossEntropy(rows, targets, { ignoreIndex: IGNORED_LABEL, reduction: "none" });
   }
   requireNumbers(WHERE, { lossChunk: chunk }, { lossChunk: numberRules.positiveInteger });
   const { layer, softCap } = requireOutputLayer(WHERE, model);

@@ -1,4 +1,4 @@
-import { checkOptions, numberRules, OptionError, requireNumbers } from "../../../base/index.ts";
+import { checkOptions, IGNORED_LABEL, numberRules, OptionError, requireNumbers } from "../../../base/index.ts";
 import type { CausalLM, RunOptions } from "../../../models/index.ts";
 import {
   add,
@@ -25,7 +25,6 @@ import { hingeLoss, robustLoss, sigmoidLoss } from "./dpo.ts";
 import { ipoLoss } from "./ipo.ts";
 import {
   type CompletionTexts,
-  IGNORED,
   type LogProbabilityOptions,
   rowsOf,
   type SequenceLogProbabilities,
@@ -221,7 +220,7 @@ function policyOf(
   const chosen = rowsOf(all, 0, half);
   const chosenNll = neg(div(sum(chosen.sum), sum(chosen.count)));
   if (!isWhole) return { completions: all, chosenNll };
-  const tokens = where(notEqual(texts.shiftLabels, IGNORED), all.tokens, 0);
+  const tokens = where(notEqual(texts.shiftLabels, IGNORED_LABEL), all.tokens, 0);
   return { completions: summed(tokens, texts.shiftLabels), chosenNll };
 }
 
@@ -230,5 +229,5 @@ function everyToken({ inputIds, attentionMask }: Pick<PreferenceBatch, "inputIds
   const rows = inputIds.shape[0];
   const ids = slice(inputIds, { axis: 1, start: 1 });
   const real = slice(attentionMask, { axis: 1, start: 1 });
-  return concat([where(real, ids, IGNORED) as Tensor<"i32">, full([rows, 1], IGNORED, "i32")], 1);
+  return concat([where(real, ids, IGNORED_LABEL) as Tensor<"i32">, full([rows, 1], IGNORED_LABEL, "i32")], 1);
 }
