@@ -199,6 +199,8 @@ SEGFORMER = dict(
 
 
 def segmentation():
+    # no number is near the kink of the decoder's ReLU, where rounding would choose the gradient
+    torch.manual_seed(341)
     first = {"pixel_values": pixels(2, 24, 32)}
     labels = torch.randint(LABELS, (2, 24, 32))
     labels[:, :5] = 255
