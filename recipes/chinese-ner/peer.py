@@ -6,6 +6,7 @@ Needs torch, transformers and seqeval.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def main():
         labels.append([TAGS[example["labels"][i]] for i in counted])
         predicted.append([TAGS[guess[i]] for i in counted])
     f1, accuracy = f1_score(labels, predicted), accuracy_score(labels, predicted)
-    print(f"entity F1 {f1:.4f}, accuracy of tags {accuracy:.4f}, {seconds:.0f} s of training")
+    print(json.dumps({"f1": f1, "accuracy": accuracy, "trainingSeconds": seconds}))
 
 
 main()

@@ -29,9 +29,9 @@ def rows(name):
     return torch.stack(pictures), texts
 
 
-def recalls(similarity):
+def recalls(name, similarity):
     places = (similarity > similarity.diagonal()[:, None]).sum(1)
-    return {k: round((places < k).float().mean().item(), 4) for k in (1, 5, 10)}
+    return {f"{name}RecallAt{k}": (places < k).float().mean().item() for k in (1, 5, 10)}
 
 
 def main():
@@ -71,7 +71,8 @@ def main():
     measured, names = rows(f"validation-{args.language}.jsonl")
     with torch.no_grad():
         similarity = model(**encode([name[0] for name in names]), pixel_values=normalise(measured)).logits_per_text
-    print(f"text to image {recalls(similarity)}, image to text {recalls(similarity.T)}, {time.time() - started:.1f} s, {steps} steps")
+    found = recalls("textToImage", similarity) | recalls("imageToText", similarity.T)
+    print(json.dumps(found | {"trainingSeconds": time.time() - started}))
 
 
 main()

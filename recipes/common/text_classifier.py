@@ -1,6 +1,7 @@
 """A classifier of texts in PyTorch and transformers: what the peers of several recipes are."""
 
 import argparse
+import json
 
 from sklearn.metrics import accuracy_score, f1_score
 from training_loop import guesses, rows, train
@@ -30,4 +31,4 @@ def main(folder, labels, *, epochs, batch_size, rate, max_length):
     expected = [example["labels"] for example in test]
     predicted = guesses(model, test, padding=padding, batch_size=batch_size)
     accuracy, f1 = accuracy_score(expected, predicted), f1_score(expected, predicted, average="macro")
-    print(f"accuracy {accuracy:.4f}, macro F1 {f1:.4f}, {seconds:.0f} s of training")
+    print(json.dumps({"accuracy": accuracy, "f1Macro": f1, "trainingSeconds": seconds}))

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def main():
         support, query = task(held_out, rng)
         values = adapted(model, support, create_graph=False)
         right.append((functional_call(model, values, (query[0],)).argmax(1) == query[1]).float().mean().item())
-    print(f"accuracy {np.mean(right):.4f}, {time.time() - started:.1f} s, {args.steps} steps")
+    print(json.dumps({"accuracy": float(np.mean(right)), "trainingSeconds": time.time() - started}))
 
 
 main()

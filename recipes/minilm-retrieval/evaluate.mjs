@@ -22,7 +22,8 @@ for (const folder of folders) {
     return [...scores.keys()].sort((a, b) => scores[b] - scores[a]).slice(0, 10);
   });
   const { ndcg, mrr, recall } = retrievalScores(rankings, relevant, { k: [1, 10] });
-  const shown = [ndcg[10], mrr, recall[1], recall[10]].map((value) => value.toFixed(4));
-  console.log(`${folder}: nDCG@10 ${shown[0]}, MRR@10 ${shown[1]}, recall@1 ${shown[2]}, recall@10 ${shown[3]}`);
+  const found = { ndcgAt10: ndcg[10], mrrAt10: mrr, recallAt1: recall[1], recallAt10: recall[10] };
+  console.log(folder);
+  console.log(JSON.stringify(found));
   encoder.dispose();
 }

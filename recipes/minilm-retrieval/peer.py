@@ -53,7 +53,7 @@ def main():
     seconds = time.perf_counter() - started
     after = test(model)
     name = next(key for key in after if key.endswith("cosine_ndcg@10"))
-    print(json.dumps({"seed": args.seed, "before": before[name], "after": after[name], "seconds": seconds, "steps": trainer.state.global_step}))
+    print(json.dumps({"seed": args.seed, "before": before[name], "ndcgAt10": after[name], "trainingSeconds": seconds, "steps": trainer.state.global_step}))
 
 
 if __name__ == "__main__":

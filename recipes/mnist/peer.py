@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def main():
     model.eval()
     with torch.no_grad():
         right = sum((model(normalise(part)).argmax(1) == answer).sum().item() for part, answer in zip(test.split(1000), answers.split(1000)))
-    print(f"accuracy {right / len(test):.4f}, {time.time() - started:.1f} s, {steps} steps")
+    print(json.dumps({"accuracy": right / len(test), "trainingSeconds": time.time() - started}))
 
 
 main()

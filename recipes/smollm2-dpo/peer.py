@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import os
 import resource
 import time
@@ -67,8 +68,9 @@ def main():
     measured = trainer.evaluate()
     steps = trainer.state.global_step
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    shown = {name: measured[f"eval_{name}"] for name in ["loss", "rewards/accuracies", "rewards/margins"]}
-    print(f"{steps} steps, {seconds / steps:.2f} s each, peak {peak:.0f} MiB", shown)
+    shown = {name: measured[f"eval_{name}"] for name in ["rewards/accuracies", "rewards/margins"]}
+    found = {"validationLoss": measured["eval_loss"]} | shown
+    print(json.dumps(found | {"trainingSeconds": seconds, "steps": steps, "peakMemory": peak}))
 
 
 if __name__ == "__main__":
