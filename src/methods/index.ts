@@ -20,3 +20,4 @@ export { finalAnswer, isSameAnswer } from "./rl/answers.ts";
 export type { Reward } from "./rl/reward.ts";
 export { exactMatch, formatReward, lengthPenalty } from "./rl/rewards.ts";
 export { type MethodEvent, type MethodRunOptions, runMethod } from "./run.ts";
+export { presetOf, runTraining, type TextRunEvent, type TextRunHooks } from "./text-run/text-run.ts";

@@ -6,12 +6,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
-import { readSafetensors, writeJson } from "../files/index.ts";
-import { GPT2LMHeadModel } from "../models/index.ts";
-import { AdamW, cosineSchedule } from "../optim/index.ts";
-import { randomKey } from "../tensor/index.ts";
-import { defaultRunConfig, languageModel, type RunConfig, runTraining, type TrainEvent, train } from "../train/index.ts";
+import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../../data/index.ts";
+import { readSafetensors, writeJson } from "../../files/index.ts";
+import { GPT2LMHeadModel } from "../../models/index.ts";
+import { AdamW, cosineSchedule } from "../../optim/index.ts";
+import { randomKey } from "../../tensor/index.ts";
+import { defaultRunConfig, languageModel, type RunConfig, type TrainEvent, train } from "../../train/index.ts";
+import { runTraining } from "../index.ts";
 
 const STEPS = 20;
 
@@ -63,7 +64,8 @@ async function* byHand(
   const options = { contextLength, batchSize, vocabSize: tokenizer.vocabSize, seed };
   const trainData = await TokenDataset.open(trainPath, options);
   const validationData = await TokenDataset.open(validationPath, options);
-  const { learningRate, warmupSteps, weightDecay, clipNorm, precision, evaluationInterval, checkpointInterval } = config;
+  const { learningRate, warmupSteps, weightDecay, clipNorm, precision, evaluationInterval, checkpointInterval } =
+    config;
   try {
     yield* train({
       ...{ objective, trainData, folder, fingerprint, steps, clipNorm, precision, seed },
