@@ -1,9 +1,11 @@
 /** `kindling train config.yaml`: any method of training, from its config to its result. */
 
 import { OptionError } from "../base/index.ts";
-import type { Plan, ResolvedConfig } from "../methods/index.ts";
+import { writeJson } from "../files/index.ts";
+import type { Finding, Plan, ResolvedConfig } from "../methods/index.ts";
 import type { DeviceType } from "../runtime/index.ts";
 import { useDevice } from "./device.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { formatBytes, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
 import { type TrackFlags, trackersOf } from "./trackers.ts";
 import { reportTraining, TrainReport } from "./train-report.ts";
@@ -15,6 +17,8 @@ export interface TrainConfigFlags extends TrackFlags {
   /** Try learning rates, or sizes of batches, and train nothing. */
   findLr?: boolean;
   findBatchSize?: boolean;
+  /** A file for what was tried. */
+  findings?: string;
   /** Print so many examples as they are learned, and train nothing. */
   preview?: number;
   device: DeviceType | "auto";
@@ -27,6 +31,7 @@ export async function trainConfigCommand(
   flags: TrainConfigFlags,
 ): Promise<void> {
   const { methods, readConfigFile } = await import("../methods/index.ts");
+  requireTogether(flags);
   const picked = await useDevice({ device: flags.device });
   const resolved = await readConfigFile(path, overrides, methods);
   const line = new ProgressLine();
@@ -55,12 +60,47 @@ const warningsTo = (line: ProgressLine) => (warning: { where: string; notes: rea
 const progressOn = (line: ProgressLine) => (stage: string, fraction: number) =>
   line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
 
-/** A learning rate and a size of batches that suit the config; weights stay as they are. */
-async function showFindings(resolved: ResolvedConfig, { findLr, findBatchSize }: TrainConfigFlags, line: ProgressLine) {
+/** @throws OptionError for options that would do nothing beside the others */
+function requireTogether(flags: TrainConfigFlags): void {
+  const refuse = (where: string, expected: string, fix: string) =>
+    new OptionError({ where, expected, received: where, fix });
+  const finds = [flags.findLr && "--find-lr", flags.findBatchSize && "--find-batch-size"].filter(Boolean).join(", ");
+  if (finds === "") {
+    if (flags.findings === undefined) return;
+    throw refuse("--findings", "something to find", "add --find-lr or --find-batch-size");
+  }
+  const { dryRun, preview, restart, track } = flags;
+  const others = { "--dry-run": dryRun, "--preview": preview, "--restart": restart, "--track": track };
+  for (const [name, value] of Object.entries(others))
+    if (value !== undefined) throw refuse(name, `nothing that ${finds} passes over`, "leave it out");
+}
+
+/**
+ * A learning rate and a size of batches that suit the config. Weights and the run's folder stay as they are; Ctrl-C
+ * ends it at once.
+ */
+async function showFindings(resolved: ResolvedConfig, flags: TrainConfigFlags, line: ProgressLine): Promise<void> {
   const { findConfigBatchSize, findConfigLearningRate } = await import("../methods/index.ts");
-  const context = { onWarning: warningsTo(line), onProgress: progressOn(line) };
-  if (findLr) line.print((await findConfigLearningRate(resolved, context)).text);
-  if (findBatchSize) line.print((await findConfigBatchSize(resolved, context)).text);
+  const { signal, dispose } = abortOnInterrupt(() => line.print("stopping ..."));
+  const context = { onWarning: warningsTo(line), onProgress: progressOn(line), signal };
+  const findings: Record<string, unknown> = {};
+  const show = ({ result, text }: Finding<unknown>) => {
+    line.print(text);
+    return result;
+  };
+  try {
+    if (flags.findLr) findings.learningRate = show(await findConfigLearningRate(resolved, context));
+    if (flags.findBatchSize) findings.batchSize = show(await findConfigBatchSize(resolved, context));
+    if (flags.findings === undefined) return;
+    await writeJson(flags.findings, findings);
+    line.print(`wrote ${flags.findings}`);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
+    line.print("stopped; nothing has changed");
+  } finally {
+    dispose();
+  }
 }
 
 /** What a training will take, or some of its examples; nothing is written but what is made of the data. */

@@ -2,7 +2,7 @@
  * Methods of training, each from one config to a finished model. Imports train/, peft/, generate/, evaluate/ and below.
  */
 export { adapterTraining } from "./adapter-training.ts";
-export { type ResolvedConfig, readConfigFile, resolveConfig, withField } from "./config/read.ts";
+export { methodNamed, type ResolvedConfig, readConfigFile, resolveConfig, withField } from "./config/read.ts";
 export type { DatasetInput, SharedConfig, SharedInput } from "./config/schema.ts";
 export { type Finding, type FindOptions, findConfigBatchSize, findConfigLearningRate } from "./find.ts";
 export {

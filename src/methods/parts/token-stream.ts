@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { OptionError } from "../../base/index.ts";
 import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../../data/index.ts";
 import { exists } from "../../files/index.ts";
-import { findCheckpoint } from "../../train/index.ts";
+import { findCheckpoint, foldersToSkip } from "../../train/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "../method.ts";
 import { adapted } from "./adapters.ts";
@@ -79,7 +79,8 @@ export async function openStream(config: StreamConfig, context: MethodContext): 
   const isBegun = !isAnew && (await findCheckpoint(join(folder, "checkpoint"))) !== undefined;
   const stored = isBegun ? await openPrepared(path) : undefined;
   if (stored && !(await exists(text))) return stored;
-  const corpus = await TextCorpus.open(text, { skip: [folder] });
+  const skip = [...foldersToSkip(config.output ?? folder, text), folder];
+  const corpus = await TextCorpus.open(text, { skip });
   if (stored && stored.fingerprint.corpus !== (await corpus.sha256()))
     throw new OptionError({
       where: text,
