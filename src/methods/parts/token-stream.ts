@@ -31,41 +31,31 @@ const drawing = { do_sample: true, temperature: 0.8, top_k: 50 };
 /** What a stream is made of. @throws OptionError for settings that it has not */
 function requireStream(config: StreamConfig): { text: string; tokenizer: TrainedTokenizer } {
   const { method, data, model, tokenizer } = config;
-  const refuse = (field: string, expected: string, received: unknown, fix: string) =>
-    new OptionError({ where: `config, ${field}`, expected, received: JSON.stringify(received) ?? "none", fix });
-  const otherwise = "or leave method.textFiles out";
-  if (method.objective !== "causal")
-    throw refuse("method.objective", "causal with textFiles: stream", method.objective, otherwise.slice(3));
-  if (method.packing !== undefined && method.packing !== "concatenate")
-    throw refuse("method.packing", "concatenate with textFiles: stream", method.packing, `leave it out, ${otherwise}`);
-  if (typeof data.train !== "string")
-    throw refuse(
-      "data.train",
-      "one text file or folder of them with textFiles: stream",
-      data.train,
-      `name it, ${otherwise}`,
-    );
-  if (data.validation !== undefined)
-    throw refuse(
-      "data.validation",
-      "none: a share of the stream is kept",
-      data.validation,
-      `leave it out, ${otherwise}`,
-    );
-  if (data.validationShare === 0)
-    throw refuse("data.validationShare", "a share above 0 of the stream", 0, "write validationShare: 0.1");
+  const refusal = (field: string, received: unknown, expected: string, fix: string) =>
+    new OptionError({
+      where: `config, ${field}`,
+      expected,
+      received: JSON.stringify(received) ?? "none",
+      fix: `${fix}, or leave method.textFiles out`,
+    });
+  const { objective, packing = "concatenate" } = method;
+  const { train, validation, validationShare } = data;
+  const isNew = typeof model === "object" && "new" in model;
+  const hasSize = typeof tokenizer === "object" && tokenizer.train === "char" && tokenizer.vocabSize !== undefined;
+  const rules: [isFine: boolean, ...Parameters<typeof refusal>][] = [
+    [objective === "causal", "method.objective", objective, "causal with textFiles: stream", "write causal"],
+    [packing === "concatenate", "method.packing", packing, "concatenate with textFiles: stream", "leave it out"],
+    [validation === undefined, "data.validation", validation, "none: a share of the stream is kept", "leave it out"],
+    [validationShare > 0, "data.validationShare", validationShare, "a share above 0 of the stream", "write 0.1"],
+    [isNew, "model", model, "a new model for a new tokenizer", "write new: { model_type: gpt2 }"],
+    [!hasSize, "tokenizer", tokenizer, "no vocabSize with char", "leave it out"],
+  ];
+  for (const [isFine, ...parts] of rules) if (!isFine) throw refusal(...parts);
+  if (typeof train !== "string")
+    throw refusal("data.train", train, "one text file or folder of them with textFiles: stream", "name it");
   if (typeof tokenizer !== "object")
-    throw refuse("tokenizer", "one that is trained on the stream", tokenizer, `write train: bpe or char, ${otherwise}`);
-  if (typeof model === "string" || !("new" in model))
-    throw refuse(
-      "model",
-      "a new model for a new tokenizer",
-      model,
-      `begin one: new: { model_type: gpt2 }, ${otherwise}`,
-    );
-  if (tokenizer.train === "char" && tokenizer.vocabSize !== undefined)
-    throw refuse("tokenizer.vocabSize", "none with char", tokenizer.vocabSize, "leave it out, or use train: bpe");
-  return { text: data.train, tokenizer };
+    throw refusal("tokenizer", tokenizer, "one that is trained on the stream", "write train: bpe, or char");
+  return { text: train, tokenizer };
 }
 
 /**

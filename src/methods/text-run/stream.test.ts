@@ -97,7 +97,7 @@ test.each([
   [{ data: { train: "a.txt", validationShare: 0 } }, /validationShare: expected a share above 0/],
   [{ tokenizer: "gpt2" }, /tokenizer: expected one that is trained on the stream; received "gpt2"/],
   [{ tokenizer: undefined }, /tokenizer: expected one that is trained on the stream; received none/],
-  [{ tokenizer: { train: "char", vocabSize: 9 } }, /vocabSize: expected none with char/],
+  [{ tokenizer: { train: "char", vocabSize: 9 } }, /tokenizer: expected no vocabSize with char/],
   [{ model: "gpt2" }, /model: expected a new model for a new tokenizer/],
   [{ data: { train: "nowhere.txt", validationShare: 0.1 } }, /nowhere\.txt: expected a text file or a folder/],
   [{ model: { new: { model_type: "gpt2", n_positions: 8 } } }, /data\.maxLength: expected at most 8 tokens/],
