@@ -2,7 +2,7 @@
 import { topologicalOrder } from "../ir/index.ts";
 import { estimateMemory, optimize } from "../lower/index.ts";
 import type { PretrainedModel } from "../models/index.ts";
-import type { Parameter } from "../nn/index.ts";
+import { type Parameter, parameterCount } from "../nn/index.ts";
 import { applyAdapter, newAdapter } from "../peft/index.ts";
 import { autocast, checkpointLayers, compile, grad, mean, randomKey, square, type Tensor } from "../tensor/index.ts";
 import { supervised } from "../train/index.ts";
@@ -78,7 +78,7 @@ async function traced(described: DescribedModel, form: StepForm): Promise<StepCo
   step.dispose();
   return {
     parameters,
-    trainedParameters: trained.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    trainedParameters: parameterCount(trained),
     stepBytes: estimateMemory(graph).peakBytes,
     flops: countFlops(graph),
   };

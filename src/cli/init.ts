@@ -1,7 +1,7 @@
 /** `kindling init`: a config to begin with. */
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { nearest, OptionError } from "../base/index.ts";
+import { OptionError } from "../base/index.ts";
 import { withWriteErrors } from "../files/index.ts";
 
 /** Declares the command. */
@@ -27,23 +27,14 @@ interface InitFlags {
 }
 
 async function initCommand(name: string | undefined, { output, list, schema }: InitFlags): Promise<void> {
-  const { methods } = await import("../methods/index.ts");
+  const { methodNamed, methods } = await import("../methods/index.ts");
   if (list || name === undefined) {
     const width = Math.max(...[...methods.keys()].map(({ length }) => length)) + 2;
     for (const { name: each, summary } of methods.values()) process.stdout.write(`${each.padEnd(width)}${summary}\n`);
     if (!list) process.stdout.write("\nkindling init <method> writes a config.\n");
     return;
   }
-  const method = methods.get(name);
-  if (!method) {
-    const near = nearest(name, [...methods.keys()]);
-    throw new OptionError({
-      where: "init",
-      expected: `a method of ${[...methods.keys()].join(", ")}`,
-      received: name,
-      fix: near ? `did you mean ${near}?` : "kindling init --list tells what each is for",
-    });
-  }
+  const method = methodNamed(name, methods, "init");
   if (schema) {
     process.stdout.write(`${JSON.stringify(method.jsonSchema(), undefined, 2)}\n`);
     return;

@@ -59,6 +59,7 @@ function addTraining(program: Command): void {
     .option("--dry-run", "of a config: show what it takes (parameters, tokens, memory, time), and train nothing")
     .option("--find-lr", "of a config: try learning rates from low to high, and train nothing")
     .option("--find-batch-size", "of a config: try sizes of batches against the memory, and train nothing")
+    .option("--findings <file>", "of --find-lr and --find-batch-size: write what was tried to a JSON file, too")
     .option("--preview <n>", "of a config: show n examples as they are learned, and train nothing", integer)
     .option(
       "--text <path>",
@@ -98,6 +99,7 @@ function addTraining(program: Command): void {
       `
 Examples:
   kindling train sft.yaml --dry-run
+  kindling train sft.yaml --find-lr --find-batch-size
   kindling train sft.yaml training.batchSize=4 optimizer.learningRate=1e-4
   kindling train --text my.txt
   kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
@@ -116,6 +118,7 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
         command.error(
           "error: a config or the option '--text <path>' is missing; for example --text my.txt, or kindling init",
         );
+      refuseOptionsOfConfigs(command);
       const settings = Object.entries(trainingOptions).map(([name, option]) => [name, o[propertyOf(option)]]);
       const options: TrainCommandOptions = dropUndefined({
         ...Object.fromEntries(settings),
@@ -137,25 +140,27 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
     });
 }
 
+/** Options that a config alone has, and those that texts have, too. */
+const ofConfigs = ["dryRun", "findLr", "findBatchSize", "findings", "preview"];
+const ofBoth = ["restart", "device", "track", "project", "mlflowUrl"];
+
 /** What a config says is not said by options too. */
 function refuseOptionsOfTexts(command: Command): void {
-  const ofConfigs = new Set([
-    "restart",
-    "dryRun",
-    "findLr",
-    "findBatchSize",
-    "preview",
-    "device",
-    "track",
-    "project",
-    "mlflowUrl",
-  ]);
-  const stray = command.options.find(
-    (option) =>
-      !ofConfigs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === "cli",
-  );
-  if (stray) command.error(`error: ${stray.long} is of --text; of a config set the field, as training.steps=100`);
+  const stray = typedOption(command, (name) => !ofConfigs.includes(name) && !ofBoth.includes(name));
+  if (stray) command.error(`error: ${stray} is of --text; of a config set the field, as training.steps=100`);
 }
+
+function refuseOptionsOfConfigs(command: Command): void {
+  const stray = typedOption(command, (name) => ofConfigs.includes(name));
+  if (stray) command.error(`error: ${stray} is of a config, which kindling init writes`);
+}
+
+/** The first option of these that was typed. */
+const typedOption = (command: Command, isOf: (name: string) => boolean): string | undefined =>
+  command.options.find((option) => {
+    const name = option.attributeName();
+    return isOf(name) && command.getOptionValueSource(name) === "cli";
+  })?.long;
 
 /** Commands that open a model and write texts with it. */
 function addWriting(program: Command): void {

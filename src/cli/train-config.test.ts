@@ -33,7 +33,7 @@ test("init lists methods, writes a config once, and prints the schema", async ()
   expect((await run("init", "sft", "--output", "mine.yaml")).output).toMatch(/wrote mine\.yaml/);
   expect(await readFile(join(folder, "mine.yaml"), "utf8")).toMatch(/method:\n {2}name: sft/);
   expect((await run("init", "sft", "--output", "mine.yaml")).errors).toMatch(/a file that is not there yet/);
-  expect((await run("init", "stf")).errors).toMatch(/did you mean sft/);
+  expect((await run("init", "stf")).errors).toMatch(/did you mean "sft"/);
   expect(
     JSON.parse((await run("init", "sft", "--schema")).output).properties.training.properties.batchSize,
   ).toBeDefined();
@@ -69,6 +69,47 @@ test("a run is trained, listed and goes on after Ctrl-C; a field that is not the
   const again = await run("train", "tiny.yaml", "training.steps=1", "optimizer.learningRate=1");
   expect(again.errors).toMatch(/another optimizer\.learningRate/);
   expect((await run("train", "tiny.yaml", "training.stepz=1")).errors).toMatch(/did you mean "steps"/);
+});
+
+test("rates and sizes of batches are tried; only the file that is asked for is written", async () => {
+  const before = await readdir(folder);
+  const find = ["--find-lr", "--find-batch-size", "--findings", "found.json"];
+  const { code, output } = await run("train", "tiny.yaml", "output=runs/none", ...find);
+  expect([code, output]).toEqual([
+    0,
+    expect.stringMatching(/^ {4}rate {2}smoothed loss\n {2}1\.0e-7 {2}\d\.\d{4} {2}█/m),
+  ]);
+  expect(output).toMatch(/^optimizer\.learningRate=\S+ is safe, \S+ is fast\n\n/m);
+  expect(output).toMatch(/^training\.batchSize=\d+ is the fastest that fits\n\nwrote found\.json$/m);
+  const { learningRate, batchSize } = JSON.parse(await readFile(join(folder, "found.json"), "utf8"));
+  expect(learningRate.trials[0]).toMatchObject({ learningRate: 1e-7, loss: expect.any(Number) });
+  expect(output).toContain(`batchSize=${batchSize.batchSize} `);
+  expect((await readdir(folder)).filter((name) => !before.includes(name))).toEqual(["found.json"]);
+  expect(await readdir(join(folder, "runs")).catch(() => [])).not.toContain("none");
+});
+
+test("Ctrl-C ends a search in the middle of a step", async () => {
+  let asked = Number.POSITIVE_INFINITY;
+  const larger = ["model.new.n_embd=512", "model.new.n_layer=6", "training.batchSize=16"];
+  const { code, output } = await runProgram(["train", "tiny.yaml", "--find-lr", ...larger], {
+    ...{ folder, env: process.env },
+    onOutput: ({ output: text }, child) => {
+      if (asked < Number.POSITIVE_INFINITY || !text.includes("trying learning rates")) return;
+      asked = performance.now();
+      child.kill("SIGINT");
+    },
+  });
+  expect([code, output]).toEqual([130, expect.stringMatching(/stopped; nothing has changed\n$/)]);
+  expect(performance.now() - asked).toBeLessThan(3000);
+});
+
+test("options that would do nothing are refused", async () => {
+  const errorsOf = async (...args: string[]) => (await run("train", ...args)).errors;
+  expect(await errorsOf("tiny.yaml", "--findings", "x.json")).toMatch(/--findings: expected something to find/);
+  expect(await errorsOf("tiny.yaml", "--find-lr", "--restart")).toMatch(/--restart: expected nothing that --find-lr/);
+  expect(await errorsOf("tiny.yaml", "--find-batch-size", "--dry-run")).toMatch(/--dry-run: expected nothing that/);
+  for (const option of [["--find-lr"], ["--dry-run"], ["--preview", "2"]])
+    expect(await errorsOf("--text", "chat.jsonl", ...option)).toMatch(new RegExp(`${option[0]} is of a config`));
 });
 
 test("options of texts are refused beside a config, and a config that is not there is named", async () => {

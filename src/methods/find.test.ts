@@ -1,5 +1,5 @@
 /** A learning rate and a batch size for a config: what is said, and that the config's own run is not begun. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,7 +50,7 @@ test("a learning rate", async () => {
   expect(result.trials.length).toBeGreaterThan(10);
   expect(text).toMatch(/^ {4}rate {2}smoothed loss\n {1,2}1\.0e-7 {2}\d/);
   expect(text).toMatch(/optimizer\.learningRate=\d\.\de[-+]\d+ is safe, \d\.\de[-+]\d+ is fast\n$/);
-  expect(await exists(join(folder, "run", "model"))).toBe(false);
+  expect(text.match(/█+$/gm)?.length).toBeGreaterThan(8);
 }, 60_000);
 
 test("a batch size", async () => {
@@ -61,4 +61,35 @@ test("a batch size", async () => {
   expect(text).toMatch(new RegExp(`training\\.batchSize=${result.batchSize} is the fastest that fits\n$`));
   const tight = findConfigBatchSize(await resolved({}), { onWarning: () => {}, limitBytes: 1000 });
   await expect(tight).rejects.toThrow("a batch of 1 within 1000 bytes");
+}, 60_000);
+
+test("of texts, which are made tokens in a temporary folder: none is left, and that of the run does not begin", async () => {
+  await writeFile(join(folder, "text.txt"), "the cat sat on the mat and the dog sat on the log. ".repeat(30));
+  const config = await resolveConfig(
+    {
+      method: { name: "pretrain", textFiles: "stream" },
+      model: { new: { model_type: "gpt2", n_embd: 16, n_layer: 1, n_head: 2, n_positions: 16 } },
+      ...{ tokenizer: { train: "char" }, output: join(folder, "run") },
+      data: { train: join(folder, "text.txt"), maxLength: 16 },
+      training: { batchSize: 4 },
+    },
+    { methods, where: "test", folder: ".", name: "test" },
+  );
+  const temporary = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("kindling-find-"));
+  const before = await temporary();
+  const stages: string[] = [];
+  const { result } = await findConfigLearningRate(config, {
+    ...{ onWarning: () => {}, steps: 12 },
+    onProgress: (stage) => void (stages.at(-1) !== stage && stages.push(stage)),
+  });
+  expect(result.trials.length).toBeGreaterThan(4);
+  expect(stages.at(-1)).toBe("trying learning rates");
+  const controller = new AbortController();
+  const stopped = findConfigBatchSize(config, {
+    ...{ onWarning: () => {}, signal: controller.signal },
+    onProgress: (stage) => void (stage.startsWith("trying") && controller.abort(new Error("enough"))),
+  });
+  await expect(stopped).rejects.toThrow("enough");
+  expect(await temporary()).toEqual(before);
+  expect(await exists(join(folder, "run"))).toBe(false);
 }, 60_000);

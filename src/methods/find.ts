@@ -1,5 +1,7 @@
 /** What `kindling train config.yaml --find-lr` and `--find-batch-size` do, and say. */
-import { freemem } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { freemem, tmpdir } from "node:os";
+import { join } from "node:path";
 import { type BatchSizes, findBatchSize, findLearningRate, type LearningRateRange } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
@@ -23,42 +25,73 @@ export interface Finding<T> {
 const USABLE = 0.8;
 /** Batches of which the largest is tried: those of like lengths are together, and in any order. */
 const SEEN_BATCHES = 8;
+/** Rows of the table of rates, and columns of its bars. */
+const [MOST_ROWS, BAR_COLUMNS] = [24, 40];
+
+/** Prepares a config's method, with another size of batches if it is said, and lets go of it after `use`. */
+type WithPrepared = <T>(use: (prepared: AnyPreparedMethod) => Promise<T>, batchSize?: number) => Promise<T>;
+
+/** Has a method prepared in a temporary folder, which is removed in the end: the folder of its run stays as it is. */
+async function inTemporaryFolder<T>(
+  { method, config, folder }: ResolvedConfig,
+  context: Omit<MethodContext, "folder">,
+  find: (withPrepared: WithPrepared) => Promise<T>,
+): Promise<T> {
+  const temporary = await mkdtemp(join(tmpdir(), "kindling-find-"));
+  try {
+    return await find(async (use, batchSize = config.training.batchSize) => {
+      const sized = { ...config, output: folder, training: { ...config.training, batchSize } };
+      const prepared = await method.prepare(sized, { ...context, folder: temporary });
+      try {
+        return await use(prepared);
+      } finally {
+        prepared.model.dispose();
+        await prepared.close();
+      }
+    });
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
 
 /**
- * The learning rate for a config: its model, data and optimizer, with rates from 1e-7 to 1. Writes nothing.
+ * The learning rate for a config: its model, data and optimizer, with rates from 1e-7 to 1. Leaves no file.
  * @throws as the method's `prepare` and `findLearningRate`
  */
-export async function findConfigLearningRate(
-  { method, config, folder }: ResolvedConfig,
+export function findConfigLearningRate(
+  resolved: ResolvedConfig,
   { steps, limitBytes: _, ...context }: FindOptions,
 ): Promise<Finding<LearningRateRange>> {
-  const prepared = await method.prepare(config, { folder, ...context });
-  try {
+  const { config } = resolved;
+  const { precision, checkpointActivations, clipNorm, seed } = config.training;
+  const find = async (prepared: AnyPreparedMethod) => {
     const { optimizer, trainData } = assemble(config, prepared);
-    const { precision, checkpointActivations, clipNorm, seed } = config.training;
     const result = await findLearningRate({
       ...{ objective: prepared.objective, optimizer, trainData },
       ...{ precision, checkpointActivations, clipNorm, seed, signal: context.signal },
+      onProgress: (fraction) => context.onProgress?.("trying learning rates", fraction),
       ...(steps !== undefined && { steps }),
     });
     for (const variable of optimizer.state.values()) variable.dispose();
     return { result, text: rateText(result) };
-  } finally {
-    await prepared.close();
-  }
+  };
+  return inTemporaryFolder(resolved, context, (withPrepared) => withPrepared(find));
 }
 
 const shown = (rate: number) => rate.toExponential(1);
 
 function rateText({ trials, steepest, tenthOfMinimum, hasDiverged }: LearningRateRange): string {
-  const every = Math.max(1, Math.floor(trials.length / 12));
-  const rows = trials
-    .filter((_, i) => i % every === 0)
-    .map(({ learningRate, smoothed }) => `${shown(learningRate).padStart(8)}  ${smoothed.toFixed(4)}`);
+  const every = Math.max(1, Math.ceil(trials.length / MOST_ROWS));
+  const rows = trials.filter((_, i) => i % every === 0);
+  const losses = rows.map(({ smoothed }) => smoothed);
+  const [least, most] = [Math.min(...losses), Math.max(...losses)];
+  const bar = (loss: number) => "█".repeat(1 + Math.round(((BAR_COLUMNS - 1) * (loss - least)) / (most - least || 1)));
   const last = trials[trials.length - 1].learningRate;
   return [
     "    rate  smoothed loss",
-    ...rows,
+    ...rows.map(
+      ({ learningRate, smoothed }) => `${shown(learningRate).padStart(8)}  ${smoothed.toFixed(4)}  ${bar(smoothed)}`,
+    ),
     hasDiverged ? `above ${shown(last)} the loss grows` : `up to ${shown(last)} the loss does not grow`,
     `steepest fall at ${shown(steepest)}; a tenth of the rate with the least loss: ${shown(tenthOfMinimum)}`,
     `optimizer.learningRate=${shown(Math.min(steepest, tenthOfMinimum))} is safe, ${shown(Math.max(steepest, tenthOfMinimum))} is fast`,
@@ -67,38 +100,30 @@ function rateText({ trials, steepest, tenthOfMinimum, hasDiverged }: LearningRat
 }
 
 /**
- * The batch size for a config: the fastest whose step fits into memory. Writes nothing.
+ * The batch size for a config: the fastest whose step fits into memory. Leaves no file.
  * @throws as the method's `prepare` and `findBatchSize`
  */
-export async function findConfigBatchSize(
-  { method, config, folder }: ResolvedConfig,
+export function findConfigBatchSize(
+  resolved: ResolvedConfig,
   { limitBytes = USABLE * freemem(), steps: _, ...context }: FindOptions,
 ): Promise<Finding<BatchSizes>> {
-  const prepareFor = (batchSize: number) =>
-    method.prepare({ ...config, training: { ...config.training, batchSize } }, { folder, ...context });
-  const prepared = await prepareFor(1);
-  try {
+  const { config } = resolved;
+  const { precision, checkpointActivations, clipNorm } = config.training;
+  const find = async (prepared: AnyPreparedMethod, withPrepared: WithPrepared) => {
     const { optimizer } = assemble(config, prepared);
-    const { precision, checkpointActivations, clipNorm } = config.training;
     const result = await findBatchSize({
       ...{ objective: prepared.objective, optimizer, limitBytes },
       ...{ precision, checkpointActivations, clipNorm, signal: context.signal },
       largest: largestSize(prepared),
-      batch: async (size) => {
-        const sized = size === 1 ? prepared : await prepareFor(size);
-        const batch = await largestBatch(sized);
-        if (sized !== prepared) {
-          sized.model.dispose();
-          await sized.close();
-        }
-        return batch;
-      },
+      onTrial: (size) => context.onProgress?.(`trying batches of ${size}`, 0),
+      batch: async (size) => (size === 1 ? largestBatch(prepared) : withPrepared(largestBatch, size)),
     });
     for (const variable of optimizer.state.values()) variable.dispose();
     return { result, text: batchText(result, prepared.objective.unit, limitBytes) };
-  } finally {
-    await prepared.close();
-  }
+  };
+  return inTemporaryFolder(resolved, context, (withPrepared) =>
+    withPrepared((prepared) => find(prepared, withPrepared), 1),
+  );
 }
 
 /** No more than there are examples: a batch of each is one. */

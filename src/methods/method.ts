@@ -11,6 +11,8 @@ import { type SharedConfig, type SharedInput, sharedSections } from "./config/sc
 export interface MethodContext {
   /** The run's folder, for what is made of the data. */
   folder: string;
+  /** The run begins anew: what an earlier one kept of its data may be replaced. @default false */
+  isAnew?: boolean;
   signal?: AbortSignal;
   /** Hears what is skipped, cut and guessed. */
   onWarning: OnWarning;

@@ -1,5 +1,6 @@
 /** What a config comes to, before it is trained. */
 import { bytesPerElement } from "../base/index.ts";
+import { parameterCount } from "../nn/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
 import { type BatchArgument, compileTrainStep, type TrainOptions } from "../train/index.ts";
@@ -84,8 +85,6 @@ export interface Plan {
   facts: Readonly<Record<string, string | number>>;
 }
 
-const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-
 /**
  * What a training takes. With `isTimed` two steps are run to see how long they take, which changes the weights in
  * memory.
@@ -109,8 +108,11 @@ export async function planOf(
   const at = (i: number) => tensor(i, { dtype: "i32" });
   const { peakBytes } = step.memory(batch as BatchArgument<unknown>, learningRate, at(0));
   const variables = new Set([...objective.state.values(), ...optimizer.state.values()]);
-  const bytes = [...variables].reduce((total, { shape, stored }) => total + sizeOf(shape) * bytesPerElement[stored], 0);
-  const trainedCount = [...objective.trained.values()].reduce((total, { shape }) => total + sizeOf(shape), 0);
+  const bytes = [...variables].reduce(
+    (total, variable) => total + parameterCount([variable]) * bytesPerElement[variable.stored],
+    0,
+  );
+  const trainedCount = parameterCount(objective.trained.values());
   let secondsPerStep: number | undefined;
   for (let i = 0; isTimed && i < 2; i++) {
     const started = performance.now();

@@ -7,13 +7,14 @@ import type { Tokenizer } from "../tokenizers/index.ts";
 import type { SharedConfig } from "./config/schema.ts";
 import { type AnyPreparedMethod, defineMethod, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
-import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
+import { openModel, openTokenizer, requireLength, requireVocabulary } from "./parts/models.ts";
 import { withPerplexity } from "./parts/perplexity.ts";
 import type { TextPacking } from "./parts/pretraining-batches.ts";
 import { requireSettings, type TextTask, textTask } from "./parts/text-objectives.ts";
 import { previewTexts, type ShownBatch } from "./parts/text-preview.ts";
 import { type MeasuredDocuments, type TokenTexts, tokeniseTexts } from "./parts/text-tokens.ts";
 import { type OpenedTexts, openTexts } from "./parts/texts.ts";
+import { openStream, preparedStream } from "./parts/token-stream.ts";
 import { type TextObjective, trainTokenizer } from "./parts/trained-tokenizer.ts";
 
 const share = z.number().gt(0).lt(1);
@@ -30,9 +31,12 @@ const settings = {
         "or each in rows of its own. Default: documents, and none where the objective is not causal.",
     ),
   textFiles: z
-    .enum(["documents", "lines"])
+    .enum(["documents", "lines", "stream"])
     .default("documents")
-    .describe("Whether a text file is one document, or each of its lines is."),
+    .describe(
+      "Whether a text file is one document, or each of its lines is; or all of them are one stream of tokens, which the " +
+        "run's folder keeps, with every so many files or the end of the stream for validation.",
+    ),
   lossChunk: z
     .int()
     .min(1)
@@ -91,6 +95,7 @@ samples:                      # texts that the model writes while it learns
     const { objective, textFiles } = config.method;
     requireConfig(config);
     requireSettings(objective, config.method);
+    if (textFiles === "stream") return preparedStream(config, await openStream(config, context), context);
     const texts = await openTexts(config, { isByLine: textFiles === "lines" }, context);
     try {
       const tokenizer = await tokenizerOf(config, objective, texts, context);
@@ -221,18 +226,6 @@ function requireConfig({ data, samples, method }: PretrainConfig): void {
     throw refuse("data.onTooLong", "cut: long texts have several rows", "skip", "leave it out");
   if (samples && method.objective !== "causal")
     throw refuse("samples", "none: such a model does not go on with a text", "some", "leave them out");
-}
-
-/** @throws OptionError for rows that are longer than the model's context */
-function requireLength({ config }: PretrainedModel, maxLength: number): void {
-  const { maxPositionEmbeddings } = config as { maxPositionEmbeddings?: number };
-  if (maxPositionEmbeddings === undefined || maxLength <= maxPositionEmbeddings) return;
-  throw new OptionError({
-    where: "config, data.maxLength",
-    expected: `at most ${maxPositionEmbeddings} tokens, the model's context`,
-    received: String(maxLength),
-    fix: `write maxLength: ${maxPositionEmbeddings}, or give a new model more positions`,
-  });
 }
 
 interface Rows {

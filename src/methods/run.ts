@@ -1,10 +1,21 @@
 /** A training from its config to its result. */
-import { readdir, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isObject, OptionError } from "../base/index.ts";
 import { exists, FolderLock, makeFolder, readJson, withWriteErrors, writeJson } from "../files/index.ts";
+import { parameterCount } from "../nn/index.ts";
 import { isWeightAverage } from "../optim/index.ts";
-import { csv, jsonl, report, type Tracker, tensorBoard, trackEvents, wandb, writeModelCard } from "../track/index.ts";
+import {
+  csv,
+  isModelCard,
+  jsonl,
+  report,
+  type Tracker,
+  tensorBoard,
+  trackEvents,
+  wandb,
+  writeModelCard,
+} from "../track/index.ts";
 import { type TrainCallback, type TrainEvent, train, writeModelFolder } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
 import type { SharedConfig } from "./config/schema.ts";
@@ -21,6 +32,8 @@ export type MethodEvent =
       parameters: number;
       trainedParameters: number;
       steps: number;
+      /** What throughput counts: "tokens", "examples". */
+      unit: string;
       facts: Readonly<Record<string, string | number>>;
     }
   | { type: "sample"; step: number; prompt: string; text: string }
@@ -69,7 +82,7 @@ export async function* runMethod(
   try {
     await requireRun(folder, config, { isRestart: options.restart === true });
     const { signal, onWarning, onProgress } = options;
-    const prepared = await method.prepare(config, { folder, signal, onWarning, onProgress });
+    const prepared = await method.prepare(config, { folder, isAnew: options.restart, signal, onWarning, onProgress });
     try {
       if (options.restart) await removeParts(folder);
       const assembled = assemble(config, prepared);
@@ -143,7 +156,8 @@ async function removeParts(folder: string): Promise<void> {
   });
 }
 
-async function* trainPrepared(
+/** Trains what is ready, and saves the result with its card: the part of a run that knows nothing of earlier ones. */
+export async function* trainPrepared(
   resolved: ResolvedConfig,
   prepared: AnyPreparedMethod,
   assembled: Assembled,
@@ -151,14 +165,14 @@ async function* trainPrepared(
 ): AsyncGenerator<MethodEvent, void, void> {
   const { config, folder } = resolved;
   const { model, objective } = prepared;
-  const sizes = [...objective.trained.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
-  const parameters = { all: model.parameterCount(), trained: sizes.reduce((a, b) => a + b, 0) };
+  const parameters = { all: model.parameterCount(), trained: parameterCount(objective.trained.values()) };
   const { steps } = assembled.pace;
   yield {
     type: "ready",
     parameters: parameters.all,
     trainedParameters: parameters.trained,
     steps,
+    unit: objective.unit,
     facts: prepared.facts,
   };
   const progress = new Progress();
@@ -255,6 +269,8 @@ async function saveResult(
 ): Promise<string> {
   return writeModelFolder(folder, async (temporary) => {
     await (objective.saveResult ?? objective.save)(temporary);
+    const earlier = await readFile(join(folder, "model", "README.md"), "utf8").catch(() => undefined);
+    if (earlier !== undefined && !isModelCard(earlier)) return; // somebody's own, which stays
     const { step, seconds, measured } = progress;
     await writeModelCard(
       temporary,

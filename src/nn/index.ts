@@ -74,6 +74,7 @@ export {
   type StateDict,
   type StateTensor,
 } from "./module.ts";
+export { parameterCount } from "./parameter-count.ts";
 export { biasOf, EmbeddingTable, Projection, TiedProjection } from "./projection.ts";
 export { Recurrent, type RecurrentConfig, type RecurrentInputs, type RecurrentState } from "./recurrent.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";

@@ -1,5 +1,6 @@
 import { type DType, type HalfArray, KindlingError, ShapeError } from "../base/index.ts";
 import { type Initial, type Storage, Variable } from "../tensor/index.ts";
+import { parameterCount } from "./parameter-count.ts";
 
 /** The dtype of a parameter in computations, and in memory. */
 export interface ParameterOptions<D extends DType = "f32"> {
@@ -124,7 +125,7 @@ export abstract class Module {
 
   /** Number of trainable numbers. */
   parameterCount(): number {
-    return this.parameters().reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
+    return parameterCount(this.parameters());
   }
 
   /** Frees the memory of all parameters and buffers. */

@@ -30,6 +30,7 @@ const deletions: Readonly<Record<string, string>> = {
   "hub/cached.ts":
     "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
   "hub/pull.ts": "blobs and links in the cache, below a repository's folder, whose name was checked",
+  "methods/find.ts": "a folder in the system's folder for temporary files, which it made",
   "methods/run.ts":
     "train --restart: the parts of a run in a folder whose run.json is that of a run by a config; its model/ is only replaced, and what others put there stays",
   "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",

@@ -1,6 +1,6 @@
 /** Following runs: trackers of what is measured, as TensorBoard's and CSV files. Imports base/, files/, http/. */
 export type { CardData, CardResult, ModelCard } from "./card/description.ts";
-export { modelCard, writeModelCard } from "./card/model-card.ts";
+export { isModelCard, modelCard, writeModelCard } from "./card/model-card.ts";
 export { type EnergyAssumptions, type EnergyEstimate, estimateEnergy } from "./energy.ts";
 export { type Hardware, thisHardware } from "./hardware.ts";
 export { type MlflowOptions, mlflow } from "./mlflow/mlflow.ts";

@@ -22,6 +22,9 @@ export interface FindBatchSizeOptions<B> extends Pick<StepOptions, "precision" |
   leastGain?: number;
   /** @default 1 */
   clipNorm?: number;
+  /** Called before each size that is tried. */
+  onTrial?: (batchSize: number) => void;
+  /** Ends the step under way: the signal's reason is thrown. */
   signal?: AbortSignal;
 }
 
@@ -43,7 +46,7 @@ export interface BatchSizes {
 
 const names = [
   ...(["objective", "optimizer", "batch", "limitBytes", "smallest", "largest", "leastGain"] as const),
-  ...(["clipNorm", "signal", "precision", "checkpointActivations"] as const),
+  ...(["clipNorm", "onTrial", "signal", "precision", "checkpointActivations"] as const),
 ] satisfies (keyof FindBatchSizeOptions<never>)[];
 
 const TIMED_STEPS = 2;
@@ -68,6 +71,7 @@ export async function findBatchSize<B>(options: FindBatchSizeOptions<B>): Promis
   await keepingState(objective, optimizer, async () => {
     for (let size = smallest; size <= largest; size *= 2) {
       options.signal?.throwIfAborted();
+      options.onTrial?.(size);
       const trial = await tryBatch(options, size);
       trials.push(trial);
       const { itemsPerSecond } = trial;
@@ -98,9 +102,13 @@ async function tryBatch<B>(options: FindBatchSizeOptions<B>, size: number): Prom
     const { peakBytes } = step.memory(batch as BatchArgument<B>, 0, at(0));
     const bytes = peakBytes + bytesOf([...objective.state.values(), ...optimizer.state.values()]);
     if (bytes > limitBytes) return { batchSize: size, bytes };
-    await step(batch as BatchArgument<B>, 0, at(0)).loss.item(); // compiles
+    const run = async (i: number) => {
+      const { loss } = await step.withSignal(signal)(batch as BatchArgument<B>, 0, at(i));
+      await loss.item();
+    };
+    await run(0); // compiles
     const started = performance.now();
-    for (let i = 1; i <= TIMED_STEPS; i++) await step(batch as BatchArgument<B>, 0, at(i)).loss.item();
+    for (let i = 1; i <= TIMED_STEPS; i++) await run(i);
     const seconds = (performance.now() - started) / 1000;
     return { batchSize: size, bytes, itemsPerSecond: (TIMED_STEPS * objective.count(batch)) / seconds };
   } finally {

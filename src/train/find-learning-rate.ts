@@ -26,6 +26,9 @@ export interface FindLearningRateOptions<B> extends Pick<StepOptions, "precision
   clipNorm?: number;
   /** Of dropout. @default 0 */
   seed?: number;
+  /** Called after each rate with the share of them that is tried, 0 to 1. */
+  onProgress?: (fraction: number) => void;
+  /** Ends the step under way: the signal's reason is thrown. */
   signal?: AbortSignal;
 }
 
@@ -50,7 +53,7 @@ export interface LearningRateRange {
 
 const names = [
   ...(["objective", "optimizer", "trainData", "steps", "lowest", "highest", "smoothing", "divergence"] as const),
-  ...(["clipNorm", "seed", "signal", "precision", "checkpointActivations"] as const),
+  ...(["clipNorm", "seed", "onProgress", "signal", "precision", "checkpointActivations"] as const),
 ] satisfies (keyof FindLearningRateOptions<never>)[];
 
 /** The first losses hang on their batches alone. */
@@ -99,7 +102,8 @@ async function rising<B>(
   options: FindLearningRateOptions<B>,
   { steps, lowest, highest, smoothing, divergence }: Range,
 ): Promise<RateTrial[]> {
-  const { objective, optimizer, trainData, clipNorm = 1, seed = 0, signal, precision, checkpointActivations } = options;
+  const { objective, optimizer, trainData, clipNorm = 1, seed = 0, signal, onProgress } = options;
+  const { precision, checkpointActivations } = options;
   const step = compileTrainStep(objective, optimizer, {
     ...{ clipNorm, precision, checkpointActivations },
     key: randomKey(seed),
@@ -112,13 +116,15 @@ async function rising<B>(
       const learningRate = lowest * (highest / lowest) ** (i / (steps - 1));
       const first = await trainData.batch(trainData.count === undefined ? i : i % trainData.count);
       const batch = (await objective.prepare?.(first, { step: i, signal })) ?? first;
-      const result = step(batch as BatchArgument<B>, learningRate, tensor(i, { dtype: "i32" }));
+      const at = tensor(i, { dtype: "i32" });
+      const result = await step.withSignal(signal)(batch as BatchArgument<B>, learningRate, at);
       const loss = await result.loss.item();
       mean = smoothing * mean + (1 - smoothing) * loss;
       const smoothed = mean / (1 - smoothing ** (i + 1)); // as if all before the first were the mean
       if (!Number.isFinite(smoothed) || smoothed > divergence * least) break;
       least = Math.min(least, smoothed);
       trials.push({ learningRate, loss, smoothed });
+      onProgress?.((i + 1) / steps);
     }
   } finally {
     step.dispose();

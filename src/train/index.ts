@@ -44,9 +44,9 @@ export { type PrototypicalOptions, prototypical } from "./objectives/prototypica
 export { reptile } from "./objectives/reptile.ts";
 export { type SupervisedOptions, supervised } from "./objectives/supervised.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";
-export { type RunEvent, type RunHooks, runTraining } from "./run.ts";
+export { type RunHooks, type RunNote, type TrainPrepared, trainInFolder } from "./run.ts";
 export { checkRunConfig, defaultRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
-export { finishedModel, removeRun } from "./run-folder.ts";
+export { finishedModel, foldersToSkip, removeRun } from "./run-folder.ts";
 export { defaultRunName, runFolder } from "./run-name.ts";
 export type { SpikeOptions } from "./spikes.ts";
 export { type BatchArgument, compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";

@@ -1,15 +1,8 @@
 import { basename, dirname, join } from "node:path";
 import { OptionError } from "../base/index.ts";
-import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
+import { openPrepared, type PreparedData, prepareData, TextCorpus } from "../data/index.ts";
 import { commandLine, exists, FolderLock, writeJson } from "../files/index.ts";
-import { GPT2LMHeadModel } from "../models/index.ts";
-import { AdamW, cosineSchedule } from "../optim/index.ts";
-import { randomKey } from "../tensor/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
-import type { TrainEvent } from "./events.ts";
-import { writeModelFolder } from "./model-folder.ts";
-import { languageModel } from "./objectives/language-model.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
 import {
   beginAnew,
@@ -20,24 +13,14 @@ import {
   refuseOtherText,
   settleRun,
 } from "./run-folder.ts";
-import { train } from "./trainer.ts";
 
-/**
- * What happens in a run: its training's events; before them what it trains on, and notes for the reader; and where
- * the model was saved.
- */
-export type RunEvent =
-  | TrainEvent
-  | { type: "ready"; parameters: number; trainTokens: number; vocabSize: number }
-  | { type: "note"; text: string }
-  | { type: "saved"; path: string };
+/** What is said of a run besides what its training says. */
+export type RunNote = { type: "note"; text: string };
 
-/** How a run is watched and ended, and what becomes of one that is there already. */
+/** How a run is prepared, and what becomes of one that is there already. */
 export interface RunHooks {
-  /** Stops after the step under way, with a checkpoint; before training begins, at once. */
+  /** Ends the preparation at once. */
   signal?: AbortSignal;
-  /** See TrainOptions. */
-  cancelSignal?: AbortSignal;
   /**
    * Called while the data is prepared, with what is being done, in words, and the share of it that is done, 0 to 1.
    */
@@ -53,24 +36,33 @@ export interface RunHooks {
   storedText?: boolean;
 }
 
+/** Trains what a folder has prepared. Its "checkpoint" events tell that the earlier run of a restart can go. */
+export type TrainPrepared<E> = (config: RunConfig, data: PreparedData) => AsyncIterable<E>;
+
 /**
- * A whole training run in one folder: prepares the data, trains or resumes, and saves the model to folder/model in
- * Hugging Face layout. Writes run.json, metrics.jsonl, data/, checkpoint/ and model/. A kill at any moment leaves what
- * the next call goes on from.
+ * A whole training run on a text in one folder: prepares the data, and has it trained or gone on with. Writes run.json
+ * and data/; a kill at any moment leaves what the next call goes on from.
  * @throws OptionError when the folder belongs to a run with other options or another text; DataError for unusable text,
- *   a damaged checkpoint, and a folder that another process trains in; WriteError when the disk is full; DivergedError
+ *   a damaged checkpoint, and a folder that another process trains in; WriteError when the disk is full; what `train`
+ *   throws
  */
-export async function* runTraining(
+export async function* trainInFolder<E extends { type: string }>(
   folder: string,
   config: RunConfig,
-  hooks: RunHooks = {},
-): AsyncGenerator<RunEvent, void, void> {
+  { train, ...hooks }: RunHooks & { train: TrainPrepared<E> },
+): AsyncGenerator<E | RunNote, void, void> {
   checkRunConfig(config);
   const isNew = !(await exists(folder));
   const corpus = config.text === undefined ? undefined : await openText(folder, config.text);
   const lock = await FolderLock.acquire(folder);
   try {
-    yield* runLocked(folder, config, corpus, { ...hooks, isNew });
+    const prepared = await prepareLocked(folder, config, corpus, { ...hooks, isNew });
+    for (const text of new Set(prepared.notes)) yield { type: "note", text };
+    for await (const event of train(prepared.config, prepared.data)) {
+      yield event;
+      const text = event.type === "checkpoint" ? await forgetEarlier(folder) : undefined;
+      if (text) yield { type: "note", text };
+    }
   } finally {
     await lock.release();
   }
@@ -78,12 +70,13 @@ export async function* runTraining(
 
 const openText = (folder: string, text: string) => TextCorpus.open(text, { skip: foldersToSkip(folder, text) });
 
-async function* runLocked(
+/** The run of the folder, ready to be trained: as it was begun, or anew. */
+async function prepareLocked(
   folder: string,
   asked: RunConfig,
   askedCorpus: TextCorpus | undefined,
   hooks: RunHooks & { isNew: boolean },
-): AsyncGenerator<RunEvent, void, void> {
+): Promise<{ config: RunConfig; data: PreparedData; notes: readonly string[] }> {
   await settleRun(folder);
   const stored = await readRunConfig(folder);
   const isRestart = hooks.restart === true && stored !== undefined;
@@ -100,8 +93,7 @@ async function* runLocked(
     if (hooks.isNew) await forgetUnbegun(folder);
     throw error;
   });
-  for (const text of new Set(notes)) yield { type: "note", text };
-  yield* trainPrepared(folder, config, data, hooks);
+  return { config, data, notes };
 }
 
 /** The text that a run was begun with, where it still is. One that can no longer be read has changed. */
@@ -153,93 +145,4 @@ async function prepareRun(
   const { tokenizer, vocabSize, contextLength } = config;
   const sizes = { tokenizer, vocabSize, contextLength };
   return prepareData(corpus, path, { ...sizes, onProgress, onNote: (note) => notes.push(note), signal });
-}
-
-/** Batches of a measurement of the validation loss. */
-const EVALUATION_BATCHES = 8;
-
-async function* trainPrepared(
-  folder: string,
-  config: RunConfig,
-  data: PreparedData,
-  { signal, cancelSignal }: RunHooks,
-): AsyncGenerator<RunEvent, void, void> {
-  const model = buildModel(config, data.tokenizer);
-  const objective = languageModel(model, { tokenizer: data.tokenizer });
-  const optimizer = new AdamW(objective.trained, { betas: [0.9, 0.95], weightDecay: config.weightDecay });
-  const [trainData, validationData] = await openDatasets(data, config);
-  try {
-    yield {
-      type: "ready",
-      parameters: model.parameterCount(),
-      trainTokens: data.trainTokens,
-      vocabSize: data.tokenizer.vocabSize,
-    };
-    const { warmupSteps, steps, learningRate, clipNorm, precision, seed } = config;
-    const { evaluationInterval, checkpointInterval } = config;
-    const events = train({
-      ...{ steps, clipNorm, precision, seed, evaluationInterval, checkpointInterval },
-      objective,
-      optimizer,
-      trainData,
-      validationData: validationData.spread(EVALUATION_BATCHES),
-      folder,
-      fingerprint: data.fingerprint,
-      schedule: cosineSchedule({ learningRate, warmupSteps: Math.min(warmupSteps, steps), totalSteps: steps }),
-      maxSeconds: config.maxSeconds || undefined,
-      signal,
-      cancelSignal,
-    });
-    let isComplete = false;
-    for await (const event of events) {
-      if (event.type === "finished") isComplete = event.reason !== "aborted";
-      yield event;
-      const note = event.type === "checkpoint" ? await forgetEarlier(folder) : undefined;
-      if (note) yield { type: "note", text: note };
-    }
-    if (isComplete)
-      yield { type: "saved", path: await writeModelFolder(folder, (temporary) => objective.save(temporary)) };
-  } finally {
-    await trainData.close();
-    await validationData.close();
-    model.dispose();
-    for (const variable of optimizer.state.values()) variable.dispose();
-  }
-}
-
-/**
- * How texts are drawn from a model unless one says otherwise: small models repeat themselves when they always take the
- * likeliest token.
- */
-const drawing = { do_sample: true, temperature: 0.8, top_k: 50 };
-
-function buildModel(config: RunConfig, tokenizer: Tokenizer): GPT2LMHeadModel {
-  const { hiddenSize, numLayers, numHeads, contextLength, dropout, seed } = config;
-  const endId = tokenizer.endOfTextId;
-  const model = new GPT2LMHeadModel(
-    {
-      vocabSize: tokenizer.vocabSize,
-      maxPositionEmbeddings: contextLength,
-      hiddenSize,
-      numLayers,
-      numHeads,
-      embeddingDropout: dropout,
-      attentionDropout: dropout,
-      residualDropout: dropout,
-      bosTokenId: endId,
-      eosTokenId: endId,
-    },
-    randomKey(seed),
-  );
-  model.generationConfig = drawing;
-  return model;
-}
-
-/** Tokens to train on, and to validate with. */
-async function openDatasets(
-  { trainPath, validationPath, tokenizer }: PreparedData,
-  { contextLength, batchSize, seed }: RunConfig,
-): Promise<[TokenDataset, TokenDataset]> {
-  const options = { contextLength, batchSize, vocabSize: tokenizer.vocabSize, seed };
-  return [await TokenDataset.open(trainPath, options), await TokenDataset.open(validationPath, options)];
 }

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { numberRules, requireNumbers } from "../base/index.ts";
 import type { Source } from "../data/index.ts";
-import type { Parameter } from "../nn/index.ts";
+import { type Parameter, parameterCount } from "../nn/index.ts";
 import { isAdaptive, isWeightAverage, type JsonValue } from "../optim/index.ts";
 import { LossScaler, randomKey, tensor, type Variable } from "../tensor/index.ts";
 import { type AccumulatedStep, compileAccumulatedStep } from "./accumulate.ts";
@@ -326,7 +326,5 @@ const named = (metrics: Readonly<Record<string, number>>): MetricsEntry =>
   Object.keys(metrics).length > 0 ? { metrics } : {};
 
 /** What a step changes, moments included. */
-function stateBytes({ trained }: Pick<Objective<never>, "trained">): number {
-  const count = [...trained.values()].reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
-  return count * 4 * STATE_COPIES;
-}
+const stateBytes = ({ trained }: Pick<Objective<never>, "trained">): number =>
+  parameterCount(trained.values()) * 4 * STATE_COPIES;

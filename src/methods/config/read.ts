@@ -41,7 +41,7 @@ export async function resolveConfig(
   }: { methods: ReadonlyMap<string, Method>; where: string; folder: string; name: string },
 ): Promise<ResolvedConfig> {
   if (!isObject(input)) throw wrongFile(where, "fields, as method: sft", input);
-  const method = methodOf(input, methods, where);
+  const method = methodNamed(isObject(input.method) ? input.method.name : input.method, methods, `${where}, method`);
   const config = checkSchema(where, method.schema, input, DOCS);
   const resolved = (await withPaths(config, folder)) as typeof config;
   return { method, config: resolved, folder: config.output ?? join("runs", name) };
@@ -90,20 +90,16 @@ async function importedConfig(path: string): Promise<unknown> {
   }
 }
 
-function methodOf(
-  input: Readonly<Record<string, unknown>>,
-  methods: ReadonlyMap<string, Method>,
-  where: string,
-): Method {
-  const stated = isObject(input.method) ? input.method.name : input.method;
-  const method = typeof stated === "string" ? methods.get(stated) : undefined;
+/** The method of a name. @throws OptionError for a name that none has, with the nearest */
+export function methodNamed(name: unknown, methods: ReadonlyMap<string, Method>, where: string): Method {
+  const method = typeof name === "string" ? methods.get(name) : undefined;
   if (method) return method;
   const names = [...methods.keys()];
-  const near = typeof stated === "string" ? nearest(stated, names) : undefined;
+  const near = typeof name === "string" ? nearest(name, names) : undefined;
   throw new OptionError({
-    where: `${where}, method`,
-    expected: `a method of ${listedNames(String(stated), names)}`,
-    received: stated === undefined ? "none" : JSON.stringify(stated),
+    where,
+    expected: `a method of ${listedNames(String(name), names)}`,
+    received: name === undefined ? "none" : JSON.stringify(name),
     fix: near ? `did you mean "${near}"?` : "name one; kindling init --list tells what each is for",
   });
 }

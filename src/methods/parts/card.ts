@@ -53,6 +53,7 @@ export function cardOf(config: SharedConfig, run: RunFacts): ModelCard {
     .flatMap(({ path }) => path)
     .map((path) => basename(path))
     .join(", ");
+  const sum = fingerprint.data ?? fingerprint.corpus ?? "";
   const counts = Object.fromEntries(
     Object.entries(facts).filter((entry): entry is [string, number] => typeof entry[1] === "number"),
   );
@@ -68,14 +69,14 @@ export function cardOf(config: SharedConfig, run: RunFacts): ModelCard {
     tags: ["kindling", method.name, ...(card.tags ?? [])],
     ...(pipelineTag !== undefined && { pipelineTag }),
     libraryName: isAdapter ? "peft" : "transformers",
-    method: method.summary,
+    method: method.summary.replace(/\.$/, ""),
     data: card.datasets
       ? card.datasets.map((id) => ({ name: id, hubId: id, counts }))
       : [
           {
             name: dataName,
             counts,
-            ...(/^[0-9a-f]{64}$/.test(fingerprint.data ?? "") && { sha256: fingerprint.data }),
+            ...(/^[0-9a-f]{64}$/.test(sum) && { sha256: sum }),
           },
         ],
     config: settingsOf(config),

@@ -94,6 +94,18 @@ export function requireVocabulary({ vocabSize }: Tokenizer, model: PretrainedMod
   });
 }
 
+/** @throws OptionError for rows that are longer than the model's context */
+export function requireLength({ config }: PretrainedModel, maxLength: number): void {
+  const { maxPositionEmbeddings } = config as { maxPositionEmbeddings?: number };
+  if (maxPositionEmbeddings === undefined || maxLength <= maxPositionEmbeddings) return;
+  throw new OptionError({
+    where: "config, data.maxLength",
+    expected: `at most ${maxPositionEmbeddings} tokens, the model's context`,
+    received: String(maxLength),
+    fix: `write maxLength: ${maxPositionEmbeddings}, or give a new model more positions`,
+  });
+}
+
 /**
  * The parameters of a model that are trained: all but the frozen ones.
  * @throws OptionError for a pattern that no parameter fits, or when nothing is left

@@ -89,10 +89,9 @@ const maker =
   (rates, settings) =>
     make({ ...fill(rates), ...settings } as O);
 
-const schedules: Readonly<Record<ScheduleName, Maker>> = {
+const schedules: Readonly<Record<Exclude<ScheduleName, "cosine">, Maker>> = {
   constant: ({ learningRate }) => constantSchedule(learningRate),
   linear: maker(linearSchedule, (rates) => rates),
-  cosine: maker(cosineSchedule, ({ learningRate, totalSteps }) => ({ learningRate, totalSteps })),
   "cosine-restarts": maker(cosineRestartsSchedule, ({ learningRate, totalSteps }) => ({
     learningRate,
     cycleSteps: totalSteps,
@@ -132,7 +131,11 @@ export function makeSchedule(
     });
   }
   const ratio = warmupRatio ?? (withoutWarmup.includes(name) ? 0 : WARMUP_RATIO);
-  const rising = Math.min(warmupSteps ?? Math.round(ratio * steps), steps - 1);
+  const stated = warmupSteps ?? Math.round(ratio * steps);
+  // it has a warm-up of its own: the same line, and its rates are its own to the last bit
+  if (name === "cosine")
+    return cosineSchedule({ learningRate, totalSteps: steps, warmupSteps: Math.min(stated, steps), ...settings });
+  const rising = Math.min(stated, steps - 1);
   const rates = { learningRate, totalSteps: Math.max(1, steps - rising) };
   const schedule = schedules[name](rates, name === "plateau" ? { mode, ...settings } : settings);
   return rising > 0 ? warmup(schedule, rising, { startFactor: 1 / (rising + 1) }) : schedule;

@@ -18,7 +18,8 @@ export type TextObjective = "causal" | "masked" | "span-corruption";
 
 /** BPE learns from at most this much text, taken evenly. */
 const SAMPLE_BYTES = 32 << 20;
-const DEFAULT_VOCABULARY = 8192;
+/** Tokens of bpe unless one says otherwise. */
+export const DEFAULT_VOCABULARY = 8192;
 const SENTINELS = 100;
 const NOTE = "trained-on.json";
 

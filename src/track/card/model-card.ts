@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { checkOptions, OptionError } from "../../base/index.ts";
 import { writeFileAtomic } from "../../files/index.ts";
 import type { CardResult, ModelCard } from "./description.ts";
-import { sectionsOf } from "./sections.ts";
+import { sectionsOf, TRAINED_WITH } from "./sections.ts";
 
 const cardNames: readonly (keyof ModelCard)[] = [
   ...(["name", "summary", "license", "languages", "baseModels", "baseModelRelation", "tags", "pipelineTag"] as const),
@@ -34,6 +34,9 @@ export async function writeModelCard(folder: string, card: ModelCard): Promise<s
   await writeFileAtomic(path, modelCard(card));
   return path;
 }
+
+/** Whether a text is a card that `modelCard` wrote, and not somebody's own. */
+export const isModelCard = (text: string): boolean => text.includes(TRAINED_WITH);
 
 const wrong = (expected: string, received: string) =>
   new OptionError({ where: "modelCard", expected, received, fix: "correct the description" });

@@ -2,6 +2,9 @@ import { inGib, inTime, shortNumber } from "../words.ts";
 import type { CardData, CardResult, ModelCard } from "./description.ts";
 import { usageOf } from "./usage.ts";
 
+/** What each card says of itself. */
+export const TRAINED_WITH = "Trained with Kindling, in TypeScript";
+
 /** The sections of a card, in their order; those of which nothing is known are left out. */
 export const sectionsOf = (card: ModelCard): string[] =>
   [
@@ -67,7 +70,7 @@ function trainingOf({ method, baseModels = [], parameters, steps }: ModelCard): 
         ]
       : []),
     ...(steps === undefined ? [] : [`- ${steps.toLocaleString("en")} steps`]),
-    "- Trained with Kindling, in TypeScript",
+    `- ${TRAINED_WITH}`,
   ];
   return facts.join("\n");
 }

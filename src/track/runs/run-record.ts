@@ -80,7 +80,7 @@ export async function readRun(folder: string): Promise<RunRecord> {
       step,
       steps,
       hasModel: model !== undefined || (await exists(join(folder, "model", "adapter_config.json"))),
-      hasTimeLimit: Boolean(config.maxSeconds),
+      hasTimeLimit: Boolean(config.maxSeconds ?? config["training.maxSeconds"]),
     }),
     method: textOf(config, ["method", "method.name", "task"]) ?? "pretraining",
     model: textOf(config, ["model", "baseModel", "base", "model.name"]) ?? String(model?.model_type ?? "-"),

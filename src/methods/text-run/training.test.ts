@@ -2,15 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readSafetensors, writeChecksums } from "../files/index.ts";
-import {
-  defaultRunConfig,
-  findCheckpoint,
-  finishedModel,
-  type RunConfig,
-  type RunEvent,
-  runTraining,
-} from "./index.ts";
+import { readSafetensors, writeChecksums } from "../../files/index.ts";
+import { defaultRunConfig, findCheckpoint, finishedModel, type RunConfig } from "../../train/index.ts";
+import { runTraining, type TextRunEvent } from "../index.ts";
 
 let folder: string;
 let text: string;
@@ -38,7 +32,7 @@ const tiny = (): RunConfig => ({
 });
 const runAll = async (name: string, config: RunConfig, signalAt?: number) => {
   const controller = new AbortController();
-  const events: RunEvent[] = [];
+  const events: TextRunEvent[] = [];
   for await (const event of runTraining(join(folder, name), config, { signal: controller.signal })) {
     events.push(event);
     if (event.type === "step" && event.step === signalAt) controller.abort();

@@ -2,20 +2,16 @@ import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/p
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { readSafetensors, WriteError } from "../files/index.ts";
-import { faultAtEach } from "../testing/dying-disk.ts";
-import {
-  defaultRunConfig,
-  findCheckpoint,
-  finishedModel,
-  type RunConfig,
-  type RunHooks,
-  runTraining,
-} from "./index.ts";
+import { readSafetensors, WriteError } from "../../files/index.ts";
+import { faultAtEach } from "../../testing/dying-disk.ts";
+import { defaultRunConfig, findCheckpoint, finishedModel, type RunConfig } from "../../train/index.ts";
+import { runTraining, type TextRunHooks } from "../index.ts";
 
-vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()));
-vi.mock("./step.ts", () => import("../testing/fake-step.ts"));
-vi.mock("./evaluation.ts", () => import("../testing/fake-step.ts"));
+vi.mock("node:fs/promises", async (original) =>
+  (await import("../../testing/dying-disk.ts")).disk.wrap(await original()),
+);
+vi.mock("../../train/step.ts", () => import("../../testing/fake-step.ts"));
+vi.mock("../../train/evaluation.ts", () => import("../../testing/fake-step.ts"));
 
 let root: string;
 let config: RunConfig;
@@ -38,7 +34,7 @@ afterAll(() => rm(root, { recursive: true }));
 
 const folder = () => join(root, "runs", "my");
 const clear = () => rm(join(root, "runs"), { recursive: true, force: true });
-async function run(hooks: RunHooks = {}, changes: Partial<RunConfig> = {}) {
+async function run(hooks: TextRunHooks = {}, changes: Partial<RunConfig> = {}) {
   const events = [];
   for await (const event of runTraining(folder(), { ...config, ...changes }, hooks)) events.push(event);
   return events;

@@ -2,11 +2,11 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { finishedModel, type RunConfig, type RunHooks, removeRun, runTraining } from "./index.ts";
-import { defaultRunConfig } from "./run-config.ts";
+import { defaultRunConfig, finishedModel, type RunConfig, removeRun } from "../../train/index.ts";
+import { runTraining, type TextRunHooks } from "../index.ts";
 
-vi.mock("./step.ts", () => import("../testing/fake-step.ts"));
-vi.mock("./evaluation.ts", () => import("../testing/fake-step.ts"));
+vi.mock("../../train/step.ts", () => import("../../testing/fake-step.ts"));
+vi.mock("../../train/evaluation.ts", () => import("../../testing/fake-step.ts"));
 
 const roots: string[] = [];
 let root: string;
@@ -31,7 +31,7 @@ const config = (): RunConfig => ({
   evaluationInterval: 2,
   checkpointInterval: 2,
 });
-async function run(changes: Partial<RunConfig> = {}, { stopAt, ...hooks }: RunHooks & { stopAt?: number } = {}) {
+async function run(changes: Partial<RunConfig> = {}, { stopAt, ...hooks }: TextRunHooks & { stopAt?: number } = {}) {
   const controller = new AbortController();
   const events = [];
   for await (const event of runTraining(folder, { ...config(), ...changes }, { signal: controller.signal, ...hooks })) {
