@@ -82,6 +82,8 @@ export {
   type Summary,
 } from "./quality/stats.ts";
 export { type BadRow, type BadRowOptions, BadRows } from "./rows/bad-rows.ts";
+export { type BoxFormat, boxFormats, type ObjectRows } from "./rows/boxes.ts";
+export { type OpenCocoOptions, openCoco } from "./rows/coco.ts";
 export {
   concatRows,
   filterRows,
@@ -95,12 +97,14 @@ export {
 export { type OpenDatasetOptions, openDataset } from "./rows/dataset.ts";
 export { openIdx } from "./rows/idx.ts";
 export { openDocuments, openMediaFolder } from "./rows/media-folder.ts";
+export { type ObjectRowsOptions, openObjectRows } from "./rows/object-rows.ts";
 export { type FileFormat, type OpenRowsOptions, openRows, type StreamedRow, streamRows } from "./rows/open-rows.ts";
 export { type Row, type Rows, rowsOf } from "./rows/rows.ts";
 export { dataFilesIn, type SplitFiles, splitFilesOf } from "./rows/splits.ts";
 export { openTextDocuments, type TextDocuments } from "./rows/text-documents.ts";
 export type { CsvOptions } from "./rows/text-formats.ts";
 export { type RowsWriter, writeRows } from "./rows/write-rows.ts";
+export { type OpenYoloOptions, openYolo } from "./rows/yolo.ts";
 export type { Source } from "./source.ts";
 export { type TextChunk, TextCorpus } from "./text.ts";
 export { type TokenBatch, TokenDataset, type TokenDatasetOptions, TokenWriter } from "./token-dataset.ts";

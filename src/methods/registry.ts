@@ -8,6 +8,7 @@ import { fewShot } from "./few-shot.ts";
 import { grpo } from "./grpo.ts";
 import { imageClassification } from "./image-classification.ts";
 import type { Method } from "./method.ts";
+import { objectDetection } from "./object-detection.ts";
 import { ppo } from "./ppo.ts";
 import { preferenceMethod } from "./preference.ts";
 import { pretrain } from "./pretrain.ts";
@@ -27,6 +28,7 @@ const all: readonly Method[] = [
   ppo,
   classification,
   imageClassification,
+  objectDetection,
   tokenClassification,
   questionAnswering,
   seq2seq,

@@ -26,7 +26,7 @@ family's for that task, and its type is known. \`{ task, head: "new", labels }\`
 Weights are read from \`model.safetensors\`, from shards with an index, and from \`pytorch_model.bin\` (by a reader of pickles that runs nothing), in f32, f16, bf16 and f64;
 \`{ variant: "fp16" }\` and \`{ subfolder }\` choose among several. As in transformers, tensors that a class has no place for are left, weights that are missing start anew, and
 one warning names both, with what of config.json is not followed (\`{ onWarning }\`, else the console); another shape is an error, unless \`{ ignoreMismatchedSizes: true }\`.
-\`{ strict: true }\` refuses whatever is left over or missing. Whole layers are dropped in training as \`drop_path_rate\` says of Swin, SegFormer and ConvNeXt; others never are (\`layerdrop\`).
+\`{ config: { eos_coefficient: 0.2 } }\` changes fields of config.json, and \`{ strict: true }\` refuses whatever is left over or missing. Whole layers are dropped in training as \`drop_path_rate\` says of Swin, SegFormer and ConvNeXt; others never are (\`layerdrop\`).
 \`savePretrained\` writes what transformers reads. ResNets of timm open by timm's own config.json.
 
 All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), those of several parts as several files. \`convert\` writes nothing over what is there unless

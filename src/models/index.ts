@@ -174,7 +174,9 @@ export { CLIPTextModelWithProjection, CLIPVisionModelWithProjection } from "./vi
 export type { ClipTextConfig, ClipVisionConfig } from "./vision/clip-towers.ts";
 export { type ConvNetConfig, ConvNetForImageClassification, ConvNetModel } from "./vision/convnet.ts";
 export { type ConvNextConfig, ConvNextForImageClassification, ConvNextModel } from "./vision/convnext.ts";
+export { type DetectedBox, type DetectedObjectsOptions, detectedObjects } from "./vision/detected-objects.ts";
 export { type DetectionOutput, ObjectDetector } from "./vision/detection.ts";
+export type { DetectionLabels, DetectionLosses, DetectionWeights } from "./vision/detection-loss.ts";
 export { type DetrConfig, DetrForObjectDetection, type DetrOptions } from "./vision/detr.ts";
 export { type Dinov2Config, Dinov2ForImageClassification, Dinov2Model } from "./vision/dinov2.ts";
 export { ImageClassifier, type ImageInputs, ImageModel, type ImageOutput, SemanticSegmenter } from "./vision/image.ts";

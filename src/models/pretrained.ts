@@ -64,6 +64,8 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   labels?: readonly string[];
   /** What the classes of a sequence classifier are to one another. @default that of config.json */
   problemType?: LabelConfig["problemType"];
+  /** Fields of config.json that are otherwise than stored, such as `{ eos_coefficient: 0.2 }`. @default none */
+  config?: Json;
   /** For weights that are not in the checkpoint. @default randomKey(0) */
   key?: RandomKey;
   /**
@@ -103,7 +105,7 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
 
 /** The names of the options of `fromPretrained`: any other is an error there. Pipelines pass most of them on. */
 export const loadOptionNames: readonly (keyof LoadOptions)[] = [
-  ...(["task", "head", "labels", "problemType", "key", "weights", "activations", "hub", "cache"] as const),
+  ...(["task", "head", "labels", "problemType", "config", "key", "weights", "activations", "hub", "cache"] as const),
   ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "mmap", "onWarning"] as const),
 ];
 
@@ -147,14 +149,14 @@ export async function fromPretrained(
   const configFile = folder.file(CONFIG);
   const { name: configPath } = configFile;
   const stored = await readJson(configFile);
-  const { labels, problemType, task, onWarning = warnOnConsole } = options;
+  const { labels, problemType, config, task, onWarning = warnOnConsole } = options;
   const named = labels && {
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
     num_labels: labels.length,
   };
   const problem = problemType !== undefined && { problem_type: problemType };
   const notes: string[] = [];
-  const description = openConfig(configPath, { ...stored, ...named, ...problem }, task, notes);
+  const description = openConfig(configPath, { ...stored, ...named, ...problem, ...config }, task, notes);
   const { model, unused, initialized } = await loadModel(files, configPath, description, options, notes);
   model.generationConfig = (await folder.has(GENERATION))
     ? await readJson(folder.file(GENERATION))
@@ -165,7 +167,14 @@ export async function fromPretrained(
 }
 
 /** @throws DataError for a file that is no model by itself */
-function loadFile(file: StoredFile, { weights, activations, mmap, subfolder }: LoadOptions): Promise<CausalLM> {
+function loadFile(file: StoredFile, { weights, activations, mmap, subfolder, config }: LoadOptions): Promise<CausalLM> {
+  if (config !== undefined)
+    throw new OptionError({
+      where: `fromPretrained, ${file.name}`,
+      expected: "no fields of config.json, which a file has not",
+      received: `config with ${Object.keys(config).join(", ")}`,
+      fix: "name a folder with a config.json",
+    });
   if (file.base.endsWith(".gguf") && subfolder === undefined) return loadGguf(file, { weights, activations, mmap });
   throw new DataError({
     where: file.name,

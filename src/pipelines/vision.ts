@@ -1,5 +1,11 @@
 import { checkOptions, OptionError } from "../base/index.ts";
-import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
+import {
+  type ClipModel,
+  detectedObjects,
+  type ImageClassifier,
+  type ObjectDetector,
+  type SemanticSegmenter,
+} from "../models/index.ts";
 import type { ImageProcessor, RawImage } from "../processors/index.ts";
 import { interpolate, tensor } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
@@ -166,27 +172,25 @@ export class ObjectDetectionPipeline extends ImagePipeline<ObjectDetector> {
       task: "object-detection",
       batchSize,
       answer: ({ logits, predBoxes }, image) => {
-        const [, queries, classes] = logits.shape;
-        const objects: DetectedObject[] = [];
-        for (let q = 0; q < queries; q++) {
-          // the last class is "nothing"
-          const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1);
-          const score = Math.max(...scores);
-          if (score <= threshold) continue;
-          const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
-          const place = (value: number, size: number) => Math.trunc(Math.fround(value * size));
-          objects.push({
+        const { width, height } = image;
+        const objects = detectedObjects(logits.data, predBoxes.data, {
+          classes: logits.shape[2],
+          width,
+          height,
+          threshold,
+        });
+        return objects.map(
+          ({ score, label, xMin, yMin, xMax, yMax }): DetectedObject => ({
             score,
-            label: labels[scores.indexOf(score)],
+            label: labels[label],
             box: {
-              xmin: place(x - width / 2, image.width),
-              ymin: place(y - height / 2, image.height),
-              xmax: place(x + width / 2, image.width),
-              ymax: place(y + height / 2, image.height),
+              xmin: Math.trunc(xMin),
+              ymin: Math.trunc(yMin),
+              xmax: Math.trunc(xMax),
+              ymax: Math.trunc(yMax),
             },
-          });
-        }
-        return objects;
+          }),
+        );
       },
     });
   }

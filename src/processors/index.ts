@@ -1,8 +1,9 @@
 /** From pictures and sounds to what models read. Imports tensor/, files/ and ir/. */
 
 export { loadImage } from "#processors/load-image";
-export { ImageProcessor, imageProcessorClasses, type ProcessedImages } from "./image.ts";
+export { ImageProcessor, type ProcessedImages, type ProcessOptions } from "./image.ts";
 export { type ImageArrays, imageArrays, imageTensors } from "./image-arrays.ts";
+export { imageProcessorClasses } from "./image-settings.ts";
 export { type LogMelOptions, logMelSpectrogram, melFilters } from "./log-mel.ts";
 export { readProcessor, requireWhisperFeatures } from "./processor-files.ts";
 export { resample } from "./resample.ts";

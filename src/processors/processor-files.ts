@@ -24,6 +24,8 @@ export async function readProcessor(
  * default.
  */
 const supportedByImages = { pad_size: [null], data_format: ["channels_first"] };
+/** Those of processors that pad. */
+export const supportedByDetectors = { data_format: ["channels_first"] };
 
 /** @throws DataError naming the key, for a value that would change the result and is not supported */
 export function requireSupported(

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import golden from "../../golden/processors.json" with { type: "json" };
 import { writeJson } from "../files/index.ts";
-import { imageProcessorClasses } from "./image.ts";
+import { imageProcessorClasses } from "./image-settings.ts";
 import { ImageProcessor, requireWhisperFeatures } from "./index.ts";
 
 /** Keys that change no pixel here. */
@@ -17,7 +17,7 @@ const withoutEffect: readonly string[] = [
   "image_seq_length", // the model says how many places a picture takes
   ...["do_reduce_labels", "do_convert_annotations", "format"], // of labels
 ];
-const refused = ["pad_size", "data_format"];
+const refused = ["data_format"];
 const readBesides = [
   "default_to_square",
   "min_pixels",
@@ -37,7 +37,8 @@ test.each(Object.keys(imageProcessorClasses))("%s", (name) => {
   const stated = Object.entries(keys).filter(([key, value]) => key in settings && value !== null);
   const ours = Object.fromEntries(stated.map(([key]) => [key, settings[key as keyof typeof settings]]));
   expect(ours).toEqual(Object.fromEntries(stated));
-  for (const [key, value] of Object.entries({ pad_size: { height: 9, width: 9 }, data_format: "channels_last" }))
+  const padSize = settings.do_pad ? {} : { pad_size: { height: 9, width: 9 } };
+  for (const [key, value] of Object.entries({ ...padSize, data_format: "channels_last" }))
     expect(() => new ImageProcessor({ image_processor_type: name, [key]: value })).toThrow(
       new RegExp(`${key}: expected`),
     );

@@ -36,4 +36,10 @@ export {
   randomRotation,
   resizePicture,
 } from "./random-geometry.ts";
+export {
+  type RandomShortestSizeOptions,
+  type RandomSizeCropOptions,
+  randomShortestSize,
+  randomSizeCrop,
+} from "./random-size.ts";
 export { autocontrast, equalize, invert, posterize, solarize } from "./tone.ts";

@@ -42,7 +42,7 @@ const shifted = (box: Box, x: number, y: number): Box => ({
 });
 
 /** A picture in another size; masks by nearest pixels. */
-function resized(picture: Picture, size: Size, filter: ResizeFilter): Picture {
+export function resized(picture: Picture, size: Size, filter: ResizeFilter): Picture {
   const { width, height } = picture.image;
   return movePicture(
     picture,
@@ -51,7 +51,8 @@ function resized(picture: Picture, size: Size, filter: ResizeFilter): Picture {
   );
 }
 
-function cropped(picture: Picture, area: CropArea, { fill = 0, maskFill = 0 }: FillOptions): Picture {
+/** A piece of a picture. */
+export function cropped(picture: Picture, area: CropArea, { fill = 0, maskFill = 0 }: FillOptions): Picture {
   return movePicture(
     picture,
     (image, isMask) => cropImage(image, area, isMask ? maskFill : fill),

@@ -28,6 +28,10 @@ const namesIn = (folder: string) =>
       .sort(),
   );
 
+/** The pictures or sounds below a folder, in the order of their paths. */
+export const filesOfMedia = async (folder: string, media: Media): Promise<string[]> =>
+  (await namesIn(folder)).filter((path) => mediaOf(path) === media);
+
 /** Whether a folder has pictures or sounds, and no more files of another kind than of these. */
 export async function isMediaFolder(folder: string): Promise<boolean> {
   const names = await namesIn(folder);

@@ -156,6 +156,6 @@ async function withPaths(value: unknown, folder: string, key = ""): Promise<unkn
 
 /** Fields that may name files. */
 const PATH_FIELDS = new Set([
-  ...["model", "name", "tokenizer", "train", "validation", "path", "teacher", "reference"],
+  ...["model", "name", "tokenizer", "train", "validation", "path", "pictures", "teacher", "reference"],
   ...["rewards", "module"],
 ]);

@@ -44,6 +44,7 @@ const dataset = z.strictObject({
   limit: count.optional().describe("The first rows alone."),
   format: z.enum(exampleFormats as [ExampleFormat, ...ExampleFormat[]]).optional(),
   columns: z.record(text, text).optional().describe("Which column has which part, as prompt: question."),
+  pictures: text.optional().describe("Of a COCO file: the folder of its pictures. Default: one of the usual places."),
 });
 const datasets = z.union([files, dataset, z.array(z.union([text, dataset])).min(1)]);
 

@@ -17,6 +17,8 @@ import {
   randomly,
   randomResizedCrop,
   randomRotation,
+  randomShortestSize,
+  randomSizeCrop,
   trivialAugment,
 } from "../../augment/index.ts";
 import { OptionError } from "../../base/index.ts";
@@ -37,6 +39,21 @@ const changes = {
   erase: options("A rectangle is overwritten: probability, scale, ratio, value. arXiv:1708.04896."),
 } as const;
 
+/** Changes of pictures with objects, which move their boxes; the sizes that are left are those of the batch. */
+export const objectChanges = z
+  .strictObject({
+    ...changes,
+    sizeCrop: options(
+      "A piece whose sides are drawn each for itself: minSize, maxSize, shortestSizes before, probability. DETR's: " +
+        "{ shortestSizes: [400, 500, 600], minSize: 384, maxSize: 600, probability: 0.5 }.",
+    ),
+    shortestSize: options(
+      "One of several sizes in place of the model's: minSize, a list for the shorter side, and maxSize for the longer.",
+    ),
+  })
+  .optional()
+  .describe("Random changes of pictures with their boxes, with options as docs/augmentation.md has them.");
+
 /** Changes of single pictures, in the order in which they are done whatever the order in the file. */
 export const pictureChanges = z
   .strictObject(changes)
@@ -55,6 +72,7 @@ export const classChanges = z
 
 export type PictureChanges = z.output<typeof pictureChanges>;
 export type ClassChanges = z.output<typeof classChanges>;
+export type ObjectChanges = z.output<typeof objectChanges>;
 type Options = Readonly<Record<string, unknown>>;
 type Size = { width: number; height: number };
 
@@ -100,6 +118,18 @@ export function pictureAugmentation(settings: PictureChanges, size: Size | undef
     const chosen = settings?.[name];
     return chosen === undefined ? [] : [makers[name](chosen, size)];
   });
+  return list.length === 0 ? undefined : compose(list);
+}
+
+/**
+ * The changes of a config of pictures with objects: a piece is cut out first, and the size comes last.
+ * @throws OptionError for options that a change has not
+ */
+export function objectAugmentation(settings: ObjectChanges): ImageAugmentation | undefined {
+  const { sizeCrop, shortestSize, ...others } = settings ?? {};
+  const piece = sizeCrop && randomSizeCrop({ minSize: 384, maxSize: 600, ...sizeCrop });
+  const size = shortestSize && randomShortestSize({ minSize: 800, ...shortestSize });
+  const list = [piece, pictureAugmentation(others, undefined), size].filter((each) => each !== undefined);
   return list.length === 0 ? undefined : compose(list);
 }
 

@@ -21,7 +21,13 @@ export interface NamedDataset {
   split?: string;
   weight?: number;
   limit?: number;
+  /** The folder of the pictures of a COCO file. */
+  pictures?: string;
+  format?: string;
 }
+
+/** Opens the rows of a data set. @param usual the split that is meant where none is named */
+export type OpenNamed = (set: NamedDataset, options: { badRows: BadRows }, usual: string) => Promise<Rows>;
 
 /** Rows to learn from, and to measure on. */
 export interface OpenedData {
@@ -46,11 +52,13 @@ export function columnsOf({ train }: Pick<SharedConfig["data"], "train">): Colum
 /**
  * The rows of a config: those of several data sets one after another, or by their weights; a part of them for
  * validation where none is named.
+ * @param open of a data set, where a method has formats of its own. @default openNamed
  * @throws DataError for files that cannot be read; OptionError for splits that there are not, or nothing to learn from
  */
 export async function openData(
   config: SharedConfig["data"],
   { onWarning, onOpened }: MethodContext,
+  open: OpenNamed = openNamed,
 ): Promise<OpenedData> {
   const { train, validation, validationShare, onBadRow, maxBadRows } = config;
   const badRows = new BadRows({ onBadRow, ...(maxBadRows !== undefined && { maxBadRows }) });
@@ -59,11 +67,11 @@ export async function openData(
     for (const rows of opened.splice(0)) await rows.close();
   };
   onOpened?.(close);
-  const all = await joined(datasetsOf(train), badRows, "train");
+  const all = await joined(datasetsOf(train), open, { badRows, usual: "train" });
   opened.push(all);
   warnOfBadRows(badRows, onWarning);
   if (validation !== undefined) {
-    const rows = await joined(datasetsOf(validation), badRows, "validation");
+    const rows = await joined(datasetsOf(validation), open, { badRows, usual: "validation" });
     opened.push(rows);
     return { train: all, validation: rows, badRows, close };
   }
@@ -85,9 +93,13 @@ export function warnOfBadRows({ count, first }: BadRows, onWarning: MethodContex
   onWarning({ where: "data", notes: [`${count} bad rows are left out, as ${shown.join("; ")}`] });
 }
 
-async function joined(sets: readonly NamedDataset[], badRows: BadRows, split: string): Promise<Rows> {
+async function joined(
+  sets: readonly NamedDataset[],
+  open: OpenNamed,
+  { badRows, usual }: { badRows: BadRows; usual: string },
+): Promise<Rows> {
   const opened: Rows[] = [];
-  for (const set of sets) opened.push(await openNamed(set, { badRows }, split));
+  for (const set of sets) opened.push(await open(set, { badRows }, usual));
   if (opened.length === 1) return opened[0];
   const weights = sets.map(({ weight }) => weight);
   if (weights.every((weight) => weight === undefined)) return concatRows(opened);
@@ -99,10 +111,17 @@ async function joined(sets: readonly NamedDataset[], badRows: BadRows, split: st
  * @throws as `openDataset`; OptionError for a split that there is not
  */
 export async function openNamed(
-  { path, split, limit }: NamedDataset,
+  { path, split, limit, pictures }: NamedDataset,
   options: OpenRowsOptions,
   usual: string,
 ): Promise<Rows> {
+  if (pictures !== undefined)
+    throw new OptionError({
+      where: `data, ${path}`,
+      expected: "pictures for a COCO file alone, in object-detection",
+      received: pictures,
+      fix: "leave it out: rows name their pictures themselves",
+    });
   const rows = typeof path === "string" ? await openSplit(path, split, options, usual) : await openRows(path, options);
   return limit === undefined ? rows : takeRows(rows, limit);
 }

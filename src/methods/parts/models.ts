@@ -25,6 +25,8 @@ export interface OpenModelOptions<T extends keyof TaskModels> {
   problemType?: LabelConfig["problemType"];
   /** What a new model's config.json says where the config does not. */
   defaults?: Readonly<Record<string, unknown>>;
+  /** Fields of config.json, a new model's or a stored one's, that are otherwise. */
+  fields?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface OpenModelOptions<T extends keyof TaskModels> {
  */
 export async function openModel<T extends keyof TaskModels>(
   config: SharedConfig,
-  { task, labels, hasNewHead = labels !== undefined, problemType, defaults }: OpenModelOptions<T>,
+  { task, labels, hasNewHead = labels !== undefined, problemType, defaults, fields }: OpenModelOptions<T>,
   { onWarning }: MethodContext,
 ): Promise<TaskModels[T]> {
   const { model, training } = config;
@@ -41,12 +43,13 @@ export async function openModel<T extends keyof TaskModels>(
   if (typeof model === "object" && "new" in model) {
     const names = labels && { id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])) };
     const problem = problemType && { problem_type: problemType };
-    return fromConfig({ ...defaults, ...names, ...problem, ...model.new }, { task, key, onWarning });
+    return fromConfig({ ...defaults, ...names, ...problem, ...model.new, ...fields }, { task, key, onWarning });
   }
   const { name, ...options } = typeof model === "string" ? { name: model } : model;
   const head = hasNewHead && { head: "new", ...(labels && { labels }) };
   const problem = problemType !== undefined && { problemType };
-  const all = { task, key, onWarning, ...head, ...problem, ...options } as LoadOptions<T> & { task: T };
+  const stated = fields && { config: fields };
+  const all = { task, key, onWarning, ...head, ...problem, ...stated, ...options } as LoadOptions<T> & { task: T };
   return fromPretrained(name, all);
 }
 

@@ -55,6 +55,13 @@ const optimizers = {
 /** The optimizer of a config. @throws OptionError for settings that the optimizer has not */
 export function makeOptimizer(config: SharedConfig["optimizer"], trained: ReadonlyMap<string, Parameter>): Optimizer {
   const { name, learningRate: _, layerDecay, average, lookahead, sharpness, ...settings } = config;
+  if (layerDecay !== undefined && "groups" in settings)
+    throw new OptionError({
+      where: "config, optimizer",
+      expected: "groups or layerDecay, which makes groups of the layers",
+      received: "both",
+      fix: "leave one out",
+    });
   const groups = layerDecay === undefined ? undefined : layerwiseLearningRates(trained, { decay: layerDecay });
   const Class = optimizers[name] as new (parameters: typeof trained, options: object) => Optimizer;
   let optimizer: Optimizer = new Class(trained, { ...settings, ...(groups && { groups }) });

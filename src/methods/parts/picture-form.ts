@@ -75,10 +75,12 @@ export async function pictureForm(model: PretrainedModel, settings: ImageSetting
   return { ...formOf(new ImageProcessor(json, "config, method.image")), save };
 }
 
-const hasProcessor = async (folder: Folder): Promise<boolean> =>
+/** Whether a folder says how pictures are prepared. */
+export const hasProcessor = async (folder: Folder): Promise<boolean> =>
   (await folder.has("preprocessor_config.json")) || (await folder.has("processor_config.json"));
 
-function threeOf(name: string, value: number | readonly number[]): number[] {
+/** A setting for each of three channels. @throws OptionError for another number of them */
+export function threeOf(name: string, value: number | readonly number[]): number[] {
   const list = typeof value === "number" ? [value] : value;
   if (list.length === 3 || list.length === 1) return [0, 1, 2].map((i) => list[i] ?? list[0]);
   throw new OptionError({

@@ -98,8 +98,8 @@ export interface ReadablePictures<L> {
 export interface ReadPicturesOptions<L> {
   column: string;
   form: Channels;
-  /** What is learned of a row. @throws DataError for a row that has it not */
-  labelOf(row: Row): L;
+  /** What is learned of a row, which may look at its picture. @throws DataError for a row that has it not */
+  labelOf(row: Row, decode: () => Promise<RawImage>): L | Promise<L>;
   badRows: BadRows;
   /** Each picture is decoded once before training. */
   isChecked: boolean;
@@ -119,9 +119,14 @@ export async function readPictures<L>(
   const decodeRow = async (row: Row, index: number) =>
     inChannels(await decodePicture(row[column], fileOf(rows, index).file), form);
   const read = async (row: Row, index: number): Promise<PictureRow<L> | string> => {
+    let picture: Promise<RawImage> | undefined;
+    const decode = () => {
+      picture ??= decodeRow(row, index);
+      return picture;
+    };
     try {
-      const label = labelOf(row);
-      if (isChecked && !isPixels(row[column])) await decodeRow(row, index);
+      const label = await labelOf(row, decode);
+      if (isChecked && !isPixels(row[column])) await decode();
       return { index, label };
     } catch (error) {
       if (error instanceof DataError) return error.message;

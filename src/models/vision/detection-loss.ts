@@ -36,7 +36,10 @@ type Numbers = Tensor<"f32">;
 export interface DetectionLabels {
   /** i32 [B, M]; below 0 where an image has fewer objects than M. */
   classLabels: Tensor<"i32">;
-  /** Centre, width and height of each object, as parts of the image: [B, M, 4] */
+  /**
+   * Centre, width and height of each object, as parts of the image without its padding, as the DETR paper's program has
+   * them; transformers' processor counts from 4.37 on from the padded image. [B, M, 4]
+   */
   boxes: Numbers;
 }
 
@@ -72,17 +75,29 @@ export const detectionFields: Fields<DetectionWeights> = {
 /** A box that stands where there is none: the whole image. */
 const WHOLE = [0.5, 0.5, 1, 1];
 
+/** A detector's loss and what it is made of, each []. */
+export interface DetectionLosses {
+  /** What falls: the parts times their weights; with an auxiliary loss those of all layers. */
+  loss: Numbers;
+  /** Cross-entropy of the classes, without a weight: loss_ce of transformers. */
+  classLoss: Numbers;
+  /** Mean distance of the boxes, the sum of absolute differences, without a weight: loss_bbox. */
+  boxLoss: Numbers;
+  /** Mean of 1 minus the boxes' generalized IoU, without a weight: loss_giou. */
+  giouLoss: Numbers;
+}
+
 /**
  * Each object is given to the query whose class and box are nearest to it; these queries shall find it, and the others
  * nothing. logits: [B, Q, N + 1], predBoxes: [B, Q, 4] -> []
  * @throws ShapeError, DTypeError for labels of another form
  */
-export function detectionLoss(
+export function detectionLosses(
   logits: Numbers,
   predBoxes: Numbers,
   labels: DetectionLabels,
   weights: DetectionWeights,
-): Numbers {
+): DetectionLosses {
   const { classLabels, boxes } = checked(labels, logits.size(0));
   const [batch, queries] = logits.shape;
   const classes = logits.size(2);
@@ -95,15 +110,16 @@ export function detectionLoss(
 
   const targets = where(isFound, takeAlong(classLabels, index, 1), nothing) as Tensor<"i32">;
   const weight = tensor(Float32Array.from({ length: classes }, (_, i) => (i === nothing ? weights.nothing : 1)));
-  const classLoss = crossEntropy(reshape(logits, [-1, classes]), reshape(targets, [-1]), { weight });
+  const classLoss = crossEntropy(reshape(logits, [-1, classes]), reshape(targets, [-1]), { weight }) as Numbers;
 
   const objectBoxes = takeAlong(boxes, broadcastTo(unsqueeze(index, 2), [batch, queries, 4]), 1); // [B, Q, 4]
   const target = where(unsqueeze(isFound, 2), objectBoxes, tensor(Float32Array.from(WHOLE))) as Numbers;
   const counts = cast(isFound, "f32");
   const objects = clip(sum(cast(isObject, "f32")), { min: 1 }) as Numbers;
-  const boxLoss = div(sum(mul(abs(sub(predBoxes, target)), unsqueeze(counts, 2))), objects);
-  const giouLoss = div(sum(mul(sub(1, generalizedIou(predBoxes, target)), counts)), objects);
-  return add(classLoss, add(mul(boxLoss, weights.boxLoss), mul(giouLoss, weights.giouLoss))) as Numbers;
+  const boxLoss = div(sum(mul(abs(sub(predBoxes, target)), unsqueeze(counts, 2))), objects) as Numbers;
+  const giouLoss = div(sum(mul(sub(1, generalizedIou(predBoxes, target)), counts)), objects) as Numbers;
+  const loss = add(classLoss, add(mul(boxLoss, weights.boxLoss), mul(giouLoss, weights.giouLoss))) as Numbers;
+  return { loss, classLoss, boxLoss, giouLoss };
 }
 
 /** How badly each query fits each object. [B, Q, M] */

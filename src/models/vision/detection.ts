@@ -4,14 +4,19 @@ import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.t
 import { modelPart, type OnnxInputs, type OnnxPart } from "../formats/onnx-parts/part.ts";
 import type { LabelConfig } from "../labels.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
-import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
+import {
+  type DetectionLabels,
+  type DetectionLosses,
+  type DetectionWeights,
+  detectionLosses,
+} from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 
 /** What a detector says of each of its Q queries, most of which find nothing. */
 export interface DetectionOutput {
   /** Class of each query, the last of which is "nothing": [B, Q, N + 1] */
   logits: Tensor<"f32">;
-  /** Centre, width and height of each query's box, as parts of the padded image: [B, Q, 4] */
+  /** Centre, width and height of each query's box, as parts of what the labels' boxes were parts of: [B, Q, 4] */
   predBoxes: Tensor<"f32">;
   /** DETR: states of the queries [B, Q, D]; YOLOS: of all tokens, those of the queries last */
   lastHiddenState: Tensor<"f32">;
@@ -39,10 +44,15 @@ export abstract class ObjectDetector
   /** pixelValues: [B, 3, H, W] -> logits [B, Q, N + 1] and predBoxes [B, Q, 4] */
   abstract override forward(inputs: ImageInputs & RunOptions): DetectionOutput;
 
-  /** Each object is given to one query, and classes and boxes are compared; see `detectionLoss`. -> [] */
-  loss({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
+  /** Each object is given to one query, and classes and boxes are compared; see `detectionLosses`. -> [] */
+  loss(inputs: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
+    return this.losses(inputs).loss;
+  }
+
+  /** The loss and what it is made of. -> [] each */
+  losses({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): DetectionLosses {
     const { logits, predBoxes } = this.forward(inputs);
-    return detectionLoss(logits, predBoxes, { classLabels, boxes }, this.config);
+    return detectionLosses(logits, predBoxes, { classLabels, boxes }, this.config);
   }
 }
 

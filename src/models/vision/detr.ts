@@ -59,7 +59,13 @@ import type { Family, RunOptions } from "../model.ts";
 import { bartLayerKeys } from "../seq2seq/bart-stacks.ts";
 import { layerDrop, seq2seqAliases } from "../seq2seq/seq2seq.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
-import { type DetectionLabels, type DetectionWeights, detectionFields, detectionLoss } from "./detection-loss.ts";
+import {
+  type DetectionLabels,
+  type DetectionLosses,
+  type DetectionWeights,
+  detectionFields,
+  detectionLosses,
+} from "./detection-loss.ts";
 import { type ImageInputs, toTokens } from "./image.ts";
 import { fromTimmName, type ResNetConfig, ResNetEncoder, resnetFields } from "./resnet.ts";
 
@@ -302,15 +308,17 @@ export class DetrForObjectDetection extends ObjectDetector {
   }
 
   /**
-   * The loss of the last layer's queries; with auxiliaryLoss the sum of those of all layers. See `detectionLoss`. -> []
+   * The loss of the last layer's queries; with auxiliaryLoss the sum of those of all layers, beside the parts of the
+   * last. See `detectionLosses`. -> [] each
    */
-  override loss({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
+  override losses({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): DetectionLosses {
     const { layers } = withScope("model", () => this.model.encode(inputs));
     const used = this.config.auxiliaryLoss ? layers : layers.slice(-1);
-    return used
+    const each = used
       .map((queries) => this.predictions(queries))
-      .map(({ logits, predBoxes }) => detectionLoss(logits, predBoxes, { classLabels, boxes }, this.config))
-      .reduce((a, b) => add(a, b) as Tensor<"f32">);
+      .map(({ logits, predBoxes }) => detectionLosses(logits, predBoxes, { classLabels, boxes }, this.config));
+    const loss = each.map((part) => part.loss).reduce((a, b) => add(a, b) as Tensor<"f32">);
+    return { ...(each.at(-1) as DetectionLosses), loss };
   }
 
   /** queries: [B, Q, D] -> logits [B, Q, N + 1], predBoxes [B, Q, 4] */
