@@ -5,11 +5,14 @@ import { type ChatFormat, chatFormat, encodePrompt, type MixedMessage, Tokenizer
 /** What stands for a picture in LLaVA's files and in the texts of its models. */
 export const IMAGE = "<image>";
 
-/** That of LLaVA 1.5, which is Vicuna's: for language models without one. arXiv:2310.03744, section 3. */
-const VICUNA =
+/**
+ * That of LLaVA 1.5, which is Vicuna's: for language models without one. arXiv:2310.03744, section 3.
+ * @param end the token that ends an answer
+ */
+const vicuna = (end: string) =>
   "{{ bos_token }}{% for message in messages %}{% if message.role == 'system' %}{{ message.content }} " +
   "{% elif message.role == 'user' %}USER: {{ message.content }} " +
-  "{% else %}ASSISTANT: {{ message.content }}{{ eos_token }}{% endif %}{% endfor %}" +
+  `{% else %}ASSISTANT: {{ message.content }}${end}{% endif %}{% endfor %}` +
   "{% if add_generation_prompt %}ASSISTANT:{% endif %}";
 
 /** How a template takes the content of messages. */
@@ -65,7 +68,7 @@ function rendered(format: ChatFormat, messages: readonly MixedMessage[]): string
 }
 
 /** A template for texts alone, in front of which pictures become a line with the image token. */
-export function withPictures(template: string = VICUNA, imageToken: string = IMAGE): string {
+export function withPictures(template: string, imageToken: string = IMAGE): string {
   const picture = JSON.stringify(`${imageToken}\n`).replaceAll("'", "\\'").slice(1, -1);
   return (
     "{% set pictured = namespace(messages=[], text='') %}{% for message in messages %}" +
@@ -92,7 +95,8 @@ export async function withImageToken(tokenizer: Tokenizer, imageTokenId?: number
   const others = (json.added_tokens as { content: string }[]).filter(({ content }) => content !== imageToken);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   const added = [...others, { id: id ?? tokenizer.vocabSize, content: imageToken, ...flags }];
-  const templates = new Map(tokenizer.chatTemplates).set("default", withPictures(tokenizer.chatTemplate, imageToken));
+  const { chatTemplate = vicuna(endOf(tokenizer)) } = tokenizer;
+  const templates = new Map(tokenizer.chatTemplates).set("default", withPictures(chatTemplate, imageToken));
   return Tokenizer.fromJson(
     { ...json, added_tokens: added },
     {
@@ -100,4 +104,9 @@ export async function withImageToken(tokenizer: Tokenizer, imageTokenId?: number
       chat_template: [...templates].map(([name, template]) => ({ name, template })),
     },
   );
+}
+
+function endOf(tokenizer: Tokenizer): string {
+  const { endOfTextId } = tokenizer;
+  return (endOfTextId === null ? null : tokenizer.idToToken(endOfTextId)) ?? "";
 }
