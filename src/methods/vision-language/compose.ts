@@ -75,6 +75,7 @@ export async function compose(
   const vision = await fromPretrained(visionPlace, { key, onWarning });
   const tower = towerOf(vision, visionPlace);
   const language = await fromPretrained(languagePlace, { task: "causal-lm", key, onWarning });
+  requirePlace(language, languagePlace);
   const tokenizer = await withImageToken(await Tokenizer.open(tokenizerPlace));
   const imageTokenId = tokenizer.tokenToId(IMAGE) as number;
   const text = await withVocabulary(language, tokenizer.vocabSize, key);
@@ -106,6 +107,21 @@ function towerOf(
     expected: "a CLIP model, the tower that LLaVA reads pictures with",
     received: `${name}, a ${model.modelType}`,
     fix: "name one, as openai/clip-vit-large-patch14-336",
+  });
+}
+
+/**
+ * In files of LLaVA the text model's layers are `language_model.model.*`: where a family calls them otherwise,
+ * transformers does not find them.
+ * @throws OptionError for such a family, as GPT-2
+ */
+function requirePlace(language: CausalLM, name: string): void {
+  if ([...language.namedState().keys()].every((key) => /^(model|lm_head)\./.test(key))) return;
+  throw new OptionError({
+    where: "config, model.language",
+    expected: "a language model of which transformers opens a LLaVA, as Llama, Qwen, Gemma or Phi-3",
+    received: `${name}, a ${language.modelType}`,
+    fix: "name one of them",
   });
 }
 
