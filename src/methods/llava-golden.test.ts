@@ -1,4 +1,4 @@
-/** Conversations with pictures through the method: the ids, loss and gradients of transformers, golden/make_llava.py. */
+/** Conversations with pictures through the method: ids, loss and gradients of transformers, golden/make_llava.py. */
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

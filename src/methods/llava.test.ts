@@ -80,7 +80,7 @@ test("stage projector leaves the rest to the byte, and stage full goes on to nam
   const first = await run("projector", { method: { stage: "projector" }, training: { steps: 4, batchSize: 4 } });
   expect(first.events[0]).toMatchObject({
     trainedParameters: 12 * 32 + 32 + 32 * 32 + 32,
-    facts: { pictures: 8, "tokens of pictures": 32, "examples without a picture": 0 },
+    facts: { pictures: 8, "tokens of pictures": 32, "without a picture": 0 },
   });
   const [before, tower, text] = [
     await weightsIn(modelOf("projector")),
@@ -90,9 +90,13 @@ test("stage projector leaves the rest to the byte, and stage full goes on to nam
   for (const [key, { data }] of before) {
     if (key.startsWith("vision_tower.")) expect(data).toEqual(tower.get(key.replace("vision_tower.", ""))?.data);
     const name = key.replace("language_model.", "");
-    // the table of tokens has a row more
+    // the table of tokens has a row more, the mean of the others
     const same = text.get(name)?.data.length ?? 0;
     if (key.startsWith("language_model.")) expect(data.subarray(0, same)).toEqual(text.get(name)?.data);
+    if (!key.endsWith("embed_tokens.weight")) continue;
+    const mean = Array.from({ length: 600 }, (_, row) => Number(data[32 * row + 5])).reduce((a, b) => a + b) / 600;
+    expect(data.length).toBe(601 * 32);
+    expect(data[600 * 32 + 5]).toBeCloseTo(mean, 6);
   }
   const { events } = await run("full", { model: modelOf("projector"), training: { steps: 60, batchSize: 8 } });
   const measured = events.findLast((event) => event.type === "evaluation");
@@ -219,16 +223,16 @@ test("pictures as parts, in columns, bytes and addresses of files; marks in text
     { messages: [{ role: "user", content: "no picture" }, answer] },
   ];
   const { result } = await prepared("parts", rows);
-  expect(result.facts).toMatchObject({ examples: 6, pictures: 5, "examples without a picture": 2 });
+  expect(result.facts).toMatchObject({ examples: 6, pictures: 5, "without a picture": 2 });
   const folder = join(root, "elsewhere");
   await mkdir(folder);
   const moved = [{ image: "blue-0.png", conversations: question("<image>") }];
   await writeFile(join(folder, "rows.json"), JSON.stringify(moved));
-  const { result: found } = await prepared("moved", moved, {
+  const { result: fromFolder } = await prepared("moved", moved, {
     method: { imageFolder: root, checkPictures: false },
     data: { train: "elsewhere/rows.json" },
   });
-  expect(found.facts).toMatchObject({ pictures: 1 });
+  expect(fromFolder.facts).toMatchObject({ pictures: 1 });
   await expect(prepared("texts", [rows[5]])).rejects.toThrow("rows with pictures");
 });
 
@@ -266,8 +270,13 @@ test("what is not followed is refused", async () => {
   await expect(run("siglip", { model: { vision: siglip, language }, training })).rejects.toThrow(
     /a CLIP model.*siglip/,
   );
-  const gpt2 = `${golden}pipelines/models/gpt2`;
-  await expect(run("gpt2", { model: { vision: clip, language: gpt2 }, training })).rejects.toThrow(/gpt2, a gpt2/);
+  for (const [family, name] of [
+    ["gpt2", `${golden}pipelines/models/gpt2`],
+    ["gemma2", `${golden}decoders/gemma2`],
+  ]) {
+    const refused = run(family, { model: { vision: clip, language: name }, training });
+    await expect(refused).rejects.toThrow(`${name}, a ${family}`);
+  }
   const blip = `${golden}pipelines/models/blip`;
   await expect(run("blip", { model: blip, training })).rejects.toThrow(/a task of blip.*image-text-to-text/);
   const sft = { method: "sft", model: { vision: clip, language }, data: { train: "colours.json" } };

@@ -131,7 +131,7 @@ function factsOf({ kept }: LearnedRows): Record<string, number> {
   return {
     examples: kept.length,
     pictures: total(({ places }) => places.length),
-    "examples without a picture": total(({ places }) => (places.length === 0 ? 1 : 0)),
+    "without a picture": total(({ places }) => (places.length === 0 ? 1 : 0)),
     tokens: total(({ ids }) => ids.length),
     "tokens of pictures": total(({ places }) => places.reduce((sum, count) => sum + count, 0)),
     "learned tokens": total(({ weights }) => weights.reduce((sum, weight) => sum + weight, 0)),

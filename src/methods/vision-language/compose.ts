@@ -112,14 +112,15 @@ function towerOf(
 
 /**
  * In files of LLaVA the text model's layers are `language_model.model.*`: where a family calls them otherwise,
- * transformers does not find them.
- * @throws OptionError for such a family, as GPT-2
+ * transformers does not find them; and it leaves a bound of the logits out.
+ * @throws OptionError for such a family, as GPT-2 and Gemma 2
  */
 function requirePlace(language: CausalLM, name: string): void {
-  if ([...language.namedState().keys()].every((key) => /^(model|lm_head)\./.test(key))) return;
+  const isFound = [...language.namedState().keys()].every((key) => /^(model|lm_head)\./.test(key));
+  if (isFound && language.outputLayer?.softCap === undefined) return;
   throw new OptionError({
     where: "config, model.language",
-    expected: "a language model of which transformers opens a LLaVA, as Llama, Qwen, Gemma or Phi-3",
+    expected: "a language model of which transformers opens a LLaVA, as Llama, Qwen, Gemma 3 or Phi-3",
     received: `${name}, a ${language.modelType}`,
     fix: "name one of them",
   });
@@ -138,7 +139,7 @@ async function copyWeights(from: Module, to: Module): Promise<void> {
  * A language model with so many rows in its tables of tokens; it itself where it has as many. New rows are the mean of
  * the others, as in LLaVA's own code.
  */
-export async function withVocabulary(model: CausalLM, vocabSize: number, key: RandomKey): Promise<CausalLM> {
+async function withVocabulary(model: CausalLM, vocabSize: number, key: RandomKey): Promise<CausalLM> {
   if (model.config.vocabSize >= vocabSize) return model;
   const json = { ...model.family.configToJson(model), model_type: model.modelType, vocab_size: vocabSize };
   const larger = fromConfig(json, { task: "causal-lm", key });

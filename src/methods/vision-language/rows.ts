@@ -23,8 +23,8 @@ export interface PicturedConversation {
 }
 
 /**
- * The conversation of a row: pictures stand in place of <image> in its texts, those of its column in their order, or are
- * parts of messages, of type image, with their path, url or bytes, or without, for the next of the column.
+ * The conversation of a row: pictures stand in place of <image> in its texts, those of its column in their order, or
+ * are parts of messages, of type image, with their path, url or bytes, or without, for the next of the column.
  * @throws DataError for a row that is no conversation, or has another number of places than of pictures
  */
 export function picturedConversation(row: Row, { recognised, column }: PicturedRows): PicturedConversation {

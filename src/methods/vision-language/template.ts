@@ -68,7 +68,7 @@ function rendered(format: ChatFormat, messages: readonly MixedMessage[]): string
 }
 
 /** A template for texts alone, in front of which pictures become a line with the image token. */
-export function withPictures(template: string, imageToken: string = IMAGE): string {
+function withPictures(template: string, imageToken: string = IMAGE): string {
   const picture = JSON.stringify(`${imageToken}\n`).replaceAll("'", "\\'").slice(1, -1);
   return (
     "{% set pictured = namespace(messages=[], text='') %}{% for message in messages %}" +

@@ -205,14 +205,14 @@ export function expanded(example: PicturedTokens, imageTokenId: number, maxLengt
 /** Rows that are cut or left out for their length, with the first places of each kind. */
 class Losses {
   private readonly rows: Rows;
-  private readonly found = { cut: [] as number[], skipped: [] as number[], unlearned: [] as number[] };
+  private readonly indices = { cut: [] as number[], skipped: [] as number[], unlearned: [] as number[] };
 
   constructor(rows: Rows) {
     this.rows = rows;
   }
 
   isKept({ example, isLong }: EncodedRow, { onTooLong }: Pick<RowReader, "onTooLong">): boolean {
-    const { cut, skipped, unlearned } = this.found;
+    const { cut, skipped, unlearned } = this.indices;
     if (isLong) (onTooLong === "skip" ? skipped : cut).push(example.index);
     if (isLong && onTooLong === "skip") return false;
     if (example.weights.subarray(1).includes(1)) return true;
@@ -226,12 +226,11 @@ class Losses {
       skipped: `are longer than maxLength ${maxLength} and left out`,
       unlearned: "have nothing to learn within maxLength, and are left out",
     };
-    return Object.entries(this.found).flatMap(([kind, indices]) => {
-      if (indices.length === 0) return [];
-      const places = indices.slice(0, SHOWN).map((index) => this.rows.placeOf(index));
-      return [
-        `${indices.length} of ${this.rows.count} rows ${words[kind as keyof typeof words]}, as ${places.join(", ")}`,
-      ];
+    return Object.entries(this.indices).flatMap(([kind, of]) => {
+      if (of.length === 0) return [];
+      const places = of.slice(0, SHOWN).map((index) => this.rows.placeOf(index));
+      const what = words[kind as keyof typeof words];
+      return [`${of.length} of ${this.rows.count} rows ${what}, as ${places.join(", ")}`];
     });
   }
 }
