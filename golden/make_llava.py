@@ -1,4 +1,5 @@
-"""Makes golden/llava.json: the loss and gradients that transformers computes of a batch of conversations with pictures.
+"""Makes golden/llava.json: the loss and gradients that transformers computes of a batch of conversations with pictures; and golden/llava-adapter/, an
+adapter of peft for golden/pipelines/models/llava, with the loss of the same batch.
 
 Texts and pictures go through the processors of golden/pipelines/models/; what is learned is told by the places of the answers in the text. Pictures are
 kept as base64 of PNG, so that both sides decode the same bytes.
@@ -8,10 +9,12 @@ kept as base64 of PNG, so that both sides decode the same bytes.
 
 import base64
 import io
+import json
 
 import numpy as np
 import torch
 from PIL import Image
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from common import GOLDEN, floats, made_by, write_json
@@ -64,6 +67,23 @@ def encode(processor, row):
     return ids, learned, {key: value for key, value in inputs.items() if key in ("pixel_values", "image_grid_thw")}
 
 
+def adapter_loss(model, compute):
+    """The loss with an adapter of the language model, and a projector beside it, which are saved."""
+    torch.manual_seed(3)
+    config = LoraConfig(r=2, lora_alpha=8, target_modules=r".*language_model.*\.(q_proj|down_proj)", modules_to_save=["multi_modal_projector"])
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for key, value in adapted.named_parameters():
+            if "lora_B" in key or "modules_to_save" in key:
+                value.add_(torch.randn_like(value) * 0.3)
+    adapted.save_pretrained(GOLDEN / "llava-adapter")
+    (GOLDEN / "llava-adapter" / "README.md").unlink(missing_ok=True)
+    path = GOLDEN / "llava-adapter" / "adapter_config.json"
+    kept = json.loads(path.read_text()) | {"base_model_name_or_path": "pipelines/models/llava"}
+    write_json(path, {key: value for key, value in kept.items() if value not in (None, {})})
+    return float(compute(adapted.eval()).detach())
+
+
 def case(name, gradients):
     folder = GOLDEN / "pipelines" / "models" / name
     processor = AutoProcessor.from_pretrained(folder, use_fast=False)
@@ -78,14 +98,17 @@ def case(name, gradients):
         labels[i, : len(tokens)] = torch.where(torch.tensor(learned), torch.tensor(tokens), -100)
     pictures = {key: torch.cat([inputs[key] for _, _, inputs in rows if key in inputs]) for key in rows[0][2]}
     extra = {"mm_token_type_ids": (ids == model.config.image_token_id).long()} if "image_grid_thw" in pictures else {}
-    loss = model(input_ids=ids, attention_mask=mask, labels=labels, **pictures, **extra).loss
+    compute = lambda each: each(input_ids=ids, attention_mask=mask, labels=labels, **pictures, **extra).loss
+    loss = compute(model)
     loss.backward()
     parameters = dict(model.named_parameters())
-    return {
+    gradients = {own: floats(parameters[key].grad) for own, key in gradients.items()}
+    adapted = {"adapted": adapter_loss(model, compute)} if name == "llava" else {}
+    return adapted | {
         "ids": [tokens for tokens, _, _ in rows],
         "learned": [[int(flag) for flag in learned] for _, learned, _ in rows],
         "loss": float(loss.detach()),
-        "gradients": {own: floats(parameters[key].grad) for own, key in gradients.items()},
+        "gradients": gradients,
     }
 
 

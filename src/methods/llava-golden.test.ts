@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { IGNORED_LABEL } from "../base/index.ts";
+import { readSafetensors } from "../files/index.ts";
 import type { Parameter } from "../nn/index.ts";
 import { compile, grad } from "../tensor/index.ts";
 import { expectClose, tolerances } from "../testing/close.ts";
@@ -22,6 +23,8 @@ interface Case {
   learned: number[][];
   loss: number;
   gradients: Record<string, number[]>;
+  /** With the adapter of golden/llava-adapter. */
+  adapted?: number;
 }
 const folder = fileURLToPath(new URL("../../golden/", import.meta.url));
 const golden = JSON.parse(readFileSync(`${folder}llava.json`, "utf8")) as Golden;
@@ -92,5 +95,26 @@ test.each([
   expect([...prepared.objective.trained.keys()].filter(isTower)).toEqual([]);
   expect(prepared.objective.trained.size).toBe([...all.keys()].filter((key) => !isTower(key)).length);
   expect(await prepared.preview?.(2)).toContain("[picture 1: ");
+  await prepared.close();
+});
+
+test("an adapter of peft is gone on with, and saved under the names that peft has", async () => {
+  const adapter = `${folder}llava-adapter`;
+  const input = {
+    method: { name: "llava", stage: "full" },
+    model: `${folder}pipelines/models/llava`,
+    adapter: { from: adapter },
+    data: { train: "parts.jsonl", validation: "parts.jsonl" },
+    training: { batchSize: 3 },
+  };
+  const { method, config } = await resolveConfig(input, { methods, where: "test", folder: root, name: "adapted" });
+  const prepared = await method.prepare(config, { folder: root, onWarning: () => {} });
+  const batch = await prepared.validationData?.batch(0);
+  const loss = await prepared.objective.loss(batch, {}).loss.item();
+  expectClose("loss", [loss], [golden.cases.llava.adapted as number], tolerances.f32 as number);
+  await prepared.objective.save(join(root, "adapter"));
+  const keys = async (place: string) =>
+    [...(await readSafetensors(join(place, "adapter_model.safetensors"))).tensors.keys()].sort();
+  expect(await keys(join(root, "adapter"))).toEqual(await keys(adapter));
   await prepared.close();
 });

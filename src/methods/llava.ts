@@ -1,6 +1,7 @@
 /** Texts about pictures: a model that reads pictures in a conversation learns its answers. */
 import { z } from "zod";
 import { DataError } from "../base/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { defineMethod } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import { padIdOf, sampler } from "./parts/causal.ts";
@@ -87,6 +88,7 @@ training:
     };
     const train = await readPicturedRows(opened.train, reader);
     requirePictures(train);
+    if (endsNowhere(train, tokenizer)) context.onWarning({ where: "chat template", notes: [NO_END] });
     const validation = opened.validation && (await readPicturedRows(opened.validation, reader));
     const { batchSize = 8, seed } = config.training;
     const batches = { model, form, batchSize, maxLength, padId: padIdOf(tokenizer), seed, groupByLength };
@@ -113,6 +115,16 @@ training:
     };
   },
 });
+
+const NO_END =
+  "it writes no special token at the end of an answer: the model does not learn where to stop, and exactMatch looks " +
+  "at as many tokens as the answer has";
+
+/** Whether what is learned ends with an ordinary token. */
+function endsNowhere({ kept: [{ ids, weights }] }: LearnedRows, tokenizer: Tokenizer): boolean {
+  const last = tokenizer.idToToken(ids[weights.lastIndexOf(1)]);
+  return last === null || !tokenizer.specialTexts.includes(last);
+}
 
 /** @throws DataError for texts alone: nothing of the projector would be learned */
 function requirePictures({ kept, rows }: LearnedRows): void {

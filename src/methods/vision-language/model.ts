@@ -126,7 +126,7 @@ export function adapterOf(
   const isOfLayers = adapter.type === "lora" || adapter.type === "ia3";
   if (!isOfLayers || adapter.from !== undefined) return adapter;
   return {
-    excludeModules: "(vision_tower|multi_modal_projector|visual)\\..*",
+    excludeModules: "(.*\\.)?(vision_tower|multi_modal_projector|visual)\\..*",
     modulesToSave: ["multi_modal_projector", "merger"],
     ...adapter,
   } as SharedConfig["adapter"];

@@ -1,7 +1,7 @@
 /** Rows with pictures as tokens, each picture with as many places as the model makes of it. */
 import { resolve } from "node:path";
 import { DataError } from "../../base/index.ts";
-import { type BadRows, type Rows, recogniseRows } from "../../data/index.ts";
+import { type BadRows, type Row, type Rows, recogniseRows } from "../../data/index.ts";
 import { countImagePlaces } from "../../generate/index.ts";
 import type { ImageTextModel } from "../../models/index.ts";
 import type { RawImage } from "../../processors/index.ts";
@@ -122,17 +122,19 @@ class RowEncoder {
 
   /** The tokens of a row, or why there are none. */
   async encode(index: number): Promise<EncodedRow | string> {
+    const row = await this.rows.row(index);
     try {
-      return await this.encoded(index);
+      return await this.encoded(row, index);
     } catch (error) {
-      if (error instanceof DataError) return error.message;
+      // files of one line have many rows
+      if (error instanceof DataError) return "id" in row ? `id ${row.id}: ${error.message}` : error.message;
       throw error;
     }
   }
 
-  private async encoded(index: number): Promise<EncodedRow> {
+  private async encoded(row: Row, index: number): Promise<EncodedRow> {
     const { pictured, learned, model, maxLength } = this.reader;
-    const { conversation, pictures } = picturedConversation(await this.rows.row(index), this.pictured);
+    const { conversation, pictures } = picturedConversation(row, this.pictured);
     const messages = conversation.messages.map((message) => messageFor(message, pictured));
     const tokens = await conversationTokens({ ...conversation, messages }, this.writer, learned);
     const marks = tokens.ids.filter((id) => id === model.imageTokenId).length;
