@@ -75,6 +75,8 @@ export interface MethodDefinition<S extends z.ZodRawShape> {
   /** Its own settings, which stand beside its name in `method`. */
   settings: S;
   template: string;
+  /** Shared sections of which the method takes more than others. */
+  sections?: { model?: z.ZodType };
   /** Settings of shared sections that the method has otherwise. */
   defaults?: {
     optimizer?: SharedInput["optimizer"];
@@ -88,18 +90,19 @@ export interface MethodDefinition<S extends z.ZodRawShape> {
 
 /** Makes a method: `method: name` stands for its name without settings. */
 export function defineMethod<S extends z.ZodRawShape>(definition: MethodDefinition<S>): Method {
-  const { name, summary, settings, template, defaults = {} } = definition;
+  const { name, summary, settings, template, defaults = {}, sections } = definition;
+  const shared = { ...sharedSections, ...sections };
   const named = z.strictObject({ name: z.literal(name), ...settings });
   const method = z
     .preprocess((value) => (typeof value === "string" ? { name: value } : value), named)
     .describe(summary);
-  const whole = z.strictObject({ method, ...sharedSections });
+  const whole = z.strictObject({ method, ...shared });
   return {
     name,
     summary,
     template,
     jsonSchema: () =>
-      z.toJSONSchema(z.strictObject({ method: z.union([z.literal(name), named]), ...sharedSections }), {
+      z.toJSONSchema(z.strictObject({ method: z.union([z.literal(name), named]), ...shared }), {
         io: "input",
       }) as Record<string, unknown>,
     schema: z.preprocess((value) => withDefaults(value, defaults), whole) as unknown as Method["schema"],

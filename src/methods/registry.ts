@@ -7,6 +7,7 @@ import { embeddings } from "./embeddings.ts";
 import { fewShot } from "./few-shot.ts";
 import { grpo } from "./grpo.ts";
 import { imageClassification } from "./image-classification.ts";
+import { llava } from "./llava.ts";
 import type { Method } from "./method.ts";
 import { objectDetection } from "./object-detection.ts";
 import { ppo } from "./ppo.ts";
@@ -36,6 +37,7 @@ const all: readonly Method[] = [
   crossEncoder,
   distill,
   clip,
+  llava,
   speech,
   fewShot,
 ];

@@ -77,6 +77,11 @@ export interface Family {
   readonly configKeys: ConfigFile | ((json: Json) => ConfigFile);
   /** The name that a stored tensor has here, where some files have others. @default the same */
   tensorName?(name: string, model: PretrainedModel): string;
+  /**
+   * The name that a weight, or a layer, has among the modules of transformers, where files have another: adapters call
+   * it so. `tensorName` brings it back. @default the same
+   */
+  moduleName?(name: string): string;
   /** Stored tensors that are no weights, and that transformers passes over without a word. @default none */
   readonly ignored?: RegExp | ((model: PretrainedModel) => RegExp | undefined);
   /** Weights that a checkpoint may lack without a word; they keep their initial values. @default none */

@@ -102,9 +102,13 @@ export class AppliedLayers extends AppliedAdapter {
     const parameters = new Map<string, Parameter>();
     for (const [path, layer] of this.layers)
       for (const [key, parameter] of layer.namedParameters(`${path}.`))
-        if (!key.startsWith(`${path}.base_layer.`)) parameters.set(`base_model.model.${key}`, parameter);
-    for (const { key, now } of this.exchanged) parameters.set(`base_model.model.${this.savedName(key)}`, now);
+        if (!key.startsWith(`${path}.base_layer.`)) parameters.set(this.nameInFile(key), parameter);
+    for (const { key, now } of this.exchanged) parameters.set(this.nameInFile(this.savedName(key)), now);
     return parameters;
+  }
+
+  private nameInFile(key: string): string {
+    return `base_model.model.${this.model.family.moduleName?.(key) ?? key}`;
   }
 
   /** A bias of a layer that has an adapter is its base layer's, to peft. */

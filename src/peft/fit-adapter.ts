@@ -25,9 +25,10 @@ export interface FittedAdapter {
  */
 export function fitAdapter(
   model: PretrainedModel,
-  adapter: Adapter<LayerConfig>,
+  stored: Adapter<LayerConfig>,
   onWarning: OnWarning = warnOnConsole,
 ): FittedAdapter {
+  const adapter = withModelNames(model, stored);
   const { name, config } = adapter;
   const targets = targetsOf(model, config);
   const required = new Map<string, readonly number[]>();
@@ -40,7 +41,7 @@ export function fitAdapter(
     if (/(^|\.)(embed_tokens|lm_head|wte|word_embeddings|shared|embed_in|embed_out)\.weight$/.test(path))
       optional.set(path, shape);
   const replaced = withoutTiedNames(model, adapter);
-  requireTensors(name, stored({ ...adapter, replaced }), required, optional);
+  requireTensors(name, shapesIn({ ...adapter, replaced }), required, optional);
   requireUntied(model, { ...adapter, replaced });
   warnOfOthers(model, adapter, onWarning);
   const layers = targets.map((target): FittedLayer => {
@@ -50,6 +51,16 @@ export function fitAdapter(
     return { ...target, rank, scaling: scalingOf(config, rank, alpha), ...parts };
   });
   return { adapter, layers, replaced };
+}
+
+/** An adapter with the model's names of layers, where those of transformers' modules are others. */
+function withModelNames(model: PretrainedModel, adapter: Adapter<LayerConfig>): Adapter<LayerConfig> {
+  const { family } = model;
+  if (!family.moduleName || !family.tensorName) return adapter;
+  const nameHere = (path: string) => family.tensorName?.(`${path}.`, model).slice(0, -1) ?? path;
+  const renamed = <T>(entries: ReadonlyMap<string, T>) =>
+    new Map([...entries].map(([path, value]) => [nameHere(path), value]));
+  return { ...adapter, layers: renamed(adapter.layers), replaced: renamed(adapter.replaced) };
 }
 
 /** Weights that an adapter has anew, under the one name that the model has for those that are held twice. */
@@ -108,7 +119,7 @@ const isBiasOf = (key: string, path: string, layer: Target["layer"]) =>
   key === `${path}.bias` && layer instanceof Projection;
 
 /** Shapes of an adapter's tensors, by path and part, or the name of a weight. */
-function stored({ layers, replaced }: Adapter): Map<string, readonly number[]> {
+function shapesIn({ layers, replaced }: Adapter): Map<string, readonly number[]> {
   const shapes = new Map<string, readonly number[]>();
   for (const [path, parts] of layers)
     for (const [part, { shape }] of Object.entries(parts)) shapes.set(`${path} ${part}`, shape);

@@ -149,13 +149,17 @@ async function withPaths(value: unknown, folder: string, key = ""): Promise<unkn
   if (!isObject(value)) return value;
   const entries = Object.entries(value).map(async ([name, each]) => [
     name,
-    name === "new" || (key === "method" && name === "name") ? each : await withPaths(each, folder, name),
+    name === "new" || (key === "method" && name === "name") ? each : await withPaths(each, folder, pathKey(key, name)),
   ]);
   return Object.fromEntries(await Promise.all(entries));
 }
 
+/** Both parts of a model that is put together are models; elsewhere `language` is that of a text. */
+const pathKey = (key: string, name: string) =>
+  key === "model" && (name === "vision" || name === "language") ? "model" : name;
+
 /** Fields that may name files. */
 const PATH_FIELDS = new Set([
   ...["model", "name", "tokenizer", "train", "validation", "path", "pictures", "teacher", "reference"],
-  ...["rewards", "module"],
+  ...["rewards", "module", "imageFolder"],
 ]);

@@ -7,7 +7,8 @@ const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 const text = z.string().min(1);
 
-const model = z
+/** The model of a config, as most methods take it. */
+export const model = z
   .union([
     text,
     z.strictObject({

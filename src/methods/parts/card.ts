@@ -4,7 +4,7 @@ import { estimateEnergy, type ModelCard, thisHardware } from "../../track/index.
 import type { SharedConfig } from "../config/schema.ts";
 import type { Method } from "../method.ts";
 import { datasetsOf } from "./datasets.ts";
-import { modelName } from "./models.ts";
+import { baseModels } from "./models.ts";
 
 /** What a run knows of itself in the end. */
 export interface RunFacts {
@@ -44,7 +44,7 @@ const pipelineTags: Readonly<Record<string, string>> = {
 export function cardOf(config: SharedConfig, run: RunFacts): ModelCard {
   const { method, folder, facts, fingerprint, parameters, step, seconds, measured } = run;
   const { card, adapter } = config;
-  const base = modelName(config);
+  const bases = baseModels(config);
   const name = card.name ?? basename(folder);
   const hardware = thisHardware();
   const isAdapter = adapter !== undefined && !adapter.merge;
@@ -62,8 +62,8 @@ export function cardOf(config: SharedConfig, run: RunFacts): ModelCard {
     summary: card.description ?? method.summary,
     ...(card.license !== undefined && { license: card.license }),
     ...(card.languages && { languages: card.languages }),
-    ...(base !== undefined && {
-      baseModels: [base],
+    ...(bases.length > 0 && {
+      baseModels: bases,
       baseModelRelation: isAdapter ? "adapter" : adapter?.merge ? "merge" : "finetune",
     }),
     tags: ["kindling", method.name, ...(card.tags ?? [])],

@@ -66,6 +66,13 @@ export function newModelDefaults(tokenizer: Tokenizer): Record<string, number> {
 export const modelName = ({ model }: Pick<SharedConfig, "model">): string | undefined =>
   typeof model === "string" ? model : "name" in model ? model.name : undefined;
 
+/** What the model of a config was made of: one model, or the parts that it was put together of. */
+export function baseModels({ model }: Pick<SharedConfig, "model">): string[] {
+  if (typeof model === "string") return [model];
+  const { name, vision, language } = model as Readonly<Partial<Record<"name" | "vision" | "language", string>>>;
+  return [name, vision, language].filter((each) => each !== undefined);
+}
+
 /**
  * The tokenizer of a config, or that of its model.
  * @throws OptionError where there is none; DataError for files that cannot be read

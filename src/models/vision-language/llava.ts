@@ -211,6 +211,17 @@ function publishedName(name: string): string {
   return shortName.replace(/^vision_tower\.(?!vision_model\.)/, "vision_tower.vision_model.");
 }
 
+/** The name of a tensor, or of its layer, among the modules of transformers 5. */
+function moduleName(name: string): string {
+  const text = name.replace(/^language_model\.(model|lm_head)(?=\.|$)/, (_, part: string) =>
+    part === "model" ? "model.language_model" : "lm_head",
+  );
+  if (text !== name) return text;
+  return name
+    .replace(/^vision_tower\.vision_model\./, "vision_tower.")
+    .replace(/^(?=(vision_tower|multi_modal_projector)\.)/, "model.");
+}
+
 const textFamily = (path: string, text: unknown): Family =>
   findFamily(`${path}, text_config`, decoderFamilies, textConfig(text));
 /** text_config, which is Llama's where it does not say whose. */
@@ -263,6 +274,7 @@ export const llava: Family = {
     };
   },
   tensorName: publishedName,
+  moduleName,
   ignored: new RegExp(`${POSITION_IDS.source}|${FREQUENCIES.source}`),
   tied: (model) => {
     const { languageModel } = model as LlavaForConditionalGeneration;

@@ -354,6 +354,7 @@ export const qwen2Vl: Family = {
     };
   },
   tensorName: (name) => name.replace(/^model\.language_model\./, "model.").replace(/^model\.visual\./, "visual."),
+  moduleName: (name) => name.replace(/^model\./, "model.language_model.").replace(/^visual\./, "model.visual."),
   ignored: FREQUENCIES,
   tied: (model): Readonly<Record<string, string>> =>
     (model as Qwen2VLForConditionalGeneration).config.text.tieWordEmbeddings

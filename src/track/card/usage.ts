@@ -28,6 +28,11 @@ const usages: Readonly<Record<string, Usage>> = {
   "image-classification": { input: '"picture.jpg"' },
   "object-detection": { input: '"picture.jpg"' },
   "image-segmentation": { input: '"picture.jpg"' },
+  "image-text-to-text": {
+    input: '[{ role: "user", content: [{ type: "image", path: "1.jpg" }, { type: "text", text: "What is it?" }] }]',
+    pythonInput:
+      'text=[{"role": "user", "content": [{"type": "image", "path": "1.jpg"}, {"type": "text", "text": "What is it?"}]}]',
+  },
 };
 
 const block = (language: "ts" | "python", lines: readonly string[]) => `\`\`\`${language}\n${lines.join("\n")}\n\`\`\``;
@@ -83,18 +88,22 @@ const plain = (name: string): string[] => [
   ]),
 ];
 
-function adapterUsage({ name, baseModels: [base = "the base model"] = [] }: ModelCard): string {
+function adapterUsage({ name, pipelineTag, baseModels: [base = "the base model"] = [] }: ModelCard): string {
+  const readsPictures = pipelineTag === "image-text-to-text";
+  const [task, pythonClass] = readsPictures
+    ? ["image-text-to-text", "AutoModelForImageTextToText"]
+    : ["causal-lm", "AutoModelForCausalLM"];
   const kindling = block("ts", [
     'import { applyAdapter, fromPretrained, readAdapter } from "kindling";',
     "",
-    `const model = await fromPretrained(${JSON.stringify(base)}, { task: "causal-lm" });`,
+    `const model = await fromPretrained(${JSON.stringify(base)}, { task: "${task}" });`,
     `applyAdapter(model, await readAdapter(${JSON.stringify(name)}));`,
   ]);
   const python = block("python", [
     "from peft import PeftModel",
-    "from transformers import AutoModelForCausalLM",
+    `from transformers import ${pythonClass}`,
     "",
-    `base = AutoModelForCausalLM.from_pretrained(${JSON.stringify(base)})`,
+    `base = ${pythonClass}.from_pretrained(${JSON.stringify(base)})`,
     `model = PeftModel.from_pretrained(base, ${JSON.stringify(name)})`,
   ]);
   return `In Kindling:\n\n${kindling}\n\nIn Python:\n\n${python}`;
