@@ -2,6 +2,7 @@
 import { freemem } from "node:os";
 import { type BatchSizes, findBatchSize, findLearningRate, type LearningRateRange } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
+import { checkpointsActivations } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
 import { assemble } from "./plan.ts";
 
@@ -35,10 +36,10 @@ export async function findConfigLearningRate(
   const prepared = await method.prepare(config, { folder, ...context });
   try {
     const { optimizer, trainData } = assemble(config, prepared);
-    const { precision, checkpointActivations, clipNorm, seed } = config.training;
+    const { precision, clipNorm, seed } = config.training;
     const result = await findLearningRate({
       ...{ objective: prepared.objective, optimizer, trainData },
-      ...{ precision, checkpointActivations, clipNorm, seed, signal: context.signal },
+      ...{ precision, checkpointActivations: checkpointsActivations(config), clipNorm, seed, signal: context.signal },
       ...(steps !== undefined && { steps }),
     });
     for (const variable of optimizer.state.values()) variable.dispose();
@@ -79,10 +80,10 @@ export async function findConfigBatchSize(
   const prepared = await prepareFor(1);
   try {
     const { optimizer } = assemble(config, prepared);
-    const { precision, checkpointActivations, clipNorm } = config.training;
+    const { precision, clipNorm } = config.training;
     const result = await findBatchSize({
       ...{ objective: prepared.objective, optimizer, limitBytes },
-      ...{ precision, checkpointActivations, clipNorm, signal: context.signal },
+      ...{ precision, checkpointActivations: checkpointsActivations(config), clipNorm, signal: context.signal },
       largest: largestSize(prepared),
       batch: async (size) => {
         const sized = size === 1 ? prepared : await prepareFor(size);
