@@ -1,7 +1,9 @@
 // @ts-check
 /**
  * Peak resident memory of training SmolLM2-135M: full fine-tuning, LoRA (rank 16 on all linear layers) and QLoRA (the
- * same, with the base in blocks of 4 bits), each in a process of its own, with the same batches.
+ * same, with the base in blocks of 4 bits), each in a process of its own, with the same batches. QLoRA computes what is
+ * inside of layers again for the gradient, as a config with such a base does by default; "qlora-kept" keeps it, and
+ * "qlora-chunks" has a part of the vocabulary at a time besides.
  *
  *     node bench/adapter-memory.mjs [BATCHxLENGTH] [path of the GGUF file]
  */
@@ -22,23 +24,27 @@ const ways = {
   full: { weights: "f32" },
   lora: { weights: "f32" },
   qlora: { weights: "blocks", activations: "f32" },
+  "qlora-kept": { weights: "blocks", activations: "f32" },
+  "qlora-chunks": { weights: "blocks", activations: "f32" },
 };
+/** @typedef {keyof typeof ways} Way */
 const [size = "4x256", path = modelFile(), way] = process.argv.slice(2);
 
-/** @param {"full" | "lora" | "qlora"} way */
+/** @param {Way} way */
 async function train(way) {
   const [batch, length] = size.split("x").map(Number);
   setDefaultDevice(new Device({ threads: THREADS }));
   const options = /** @type {{ weights: "f32" | "blocks" }} */ (ways[way]);
   const model = await fromPretrained(path, { task: "causal-lm", ...options });
-  const objective = languageModel(model);
+  const objective = languageModel(model, way === "qlora-chunks" ? { lossChunk: 2048 } : {});
   let { trained } = objective;
   if (way !== "full") {
     const adapter = await newAdapter(model, { rank: 16, targetModules: "all-linear" }, randomKey(0));
     trained = applyAdapter(model, adapter, { onWarning: () => {} }).parameters;
   }
   const optimizer = new AdamW(trained);
-  const step = compileTrainStep(objective, optimizer, { clipNorm: 1 });
+  const checkpointActivations = way === "qlora" || way === "qlora-chunks";
+  const step = compileTrainStep(objective, optimizer, { clipNorm: 1, checkpointActivations });
   const { vocabSize } = model.config;
   let loss = Number.NaN;
   const opened = resident();
@@ -60,7 +66,7 @@ const field = (/** @type {string} */ name) =>
 const resident = () => field("VmRSS");
 const peak = () => field("VmHWM");
 
-if (way) await train(/** @type {"full" | "lora" | "qlora"} */ (way));
+if (way) await train(/** @type {Way} */ (way));
 else {
   const peaks = new Map();
   for (const way of Object.keys(ways)) {
@@ -71,7 +77,7 @@ else {
     peaks.set(way, peak);
     const ratio = (peak / (peaks.get("full") ?? peak)).toFixed(2);
     console.log(
-      `${way.padEnd(6)} peak ${peak.toFixed(0)} MB (${ratio} of full), ${opened.toFixed(0)} MB when opened, ` +
+      `${way.padEnd(12)} peak ${peak.toFixed(0)} MB (${ratio} of full), ${opened.toFixed(0)} MB when opened, ` +
         `${trainedCount} numbers trained, loss ${loss.toFixed(4)}, last step ${seconds.toFixed(1)} s`,
     );
   }

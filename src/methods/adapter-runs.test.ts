@@ -59,6 +59,7 @@ const kinds: [string, AdapterOptions][] = [
   ["LoRA", { rank: 4, targetModules: "all-linear", dropout: 0.2 }],
   ["DoRA", { rank: 4, targetModules: "all-linear", useDora: true, dropout: 0.2 }],
   ["IA3", { type: "IA3", targetModules: ["k_proj", "down_proj"], feedforwardModules: ["down_proj"] }],
+  ["bottleneck", { type: "BOTTLENECK", reductionFactor: 8, mhAdapter: true, dropout: 0.2 }],
   ["prefix", { type: "PREFIX_TUNING", numVirtualTokens: 3 }],
 ];
 

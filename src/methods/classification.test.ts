@@ -100,6 +100,11 @@ test("an adapter trains the new head too", async () => {
   await runConfig(configOf("adapted", { model, data, adapter: { rank: 2 }, training: { steps: 2 } }));
   const json = JSON.parse(await readFile(join(folder, "adapted", "model", "adapter_config.json"), "utf8"));
   expect(json.modules_to_save).toEqual(["classifier"]);
+  const bottleneck = { type: "bottleneck", reductionFactor: 4 };
+  await runConfig(configOf("bottleneck", { model, adapter: bottleneck, training: { steps: 2 } }));
+  await expect(
+    runConfig(configOf("merged", { model, adapter: { ...bottleneck, merge: true }, training: { steps: 2 } })),
+  ).rejects.toThrow("adapter.merge: expected an adapter that is a change of weights: lora or ia3; received bottleneck");
   const prompt = configOf("prompt", { model, data, adapter: { type: "prompt", numVirtualTokens: 2 } });
   await expect(runConfig(prompt)).rejects.toThrow("lora or ia3, which train the new head");
 }, 60_000);

@@ -4,6 +4,7 @@ import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BatchSizes, findBatchSize, findLearningRate, type LearningRateRange } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
+import { checkpointsActivations } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
 import { assemble } from "./plan.ts";
 
@@ -63,7 +64,8 @@ export function findConfigLearningRate(
   { steps, limitBytes: _, ...context }: FindOptions,
 ): Promise<Finding<LearningRateRange>> {
   const { config } = resolved;
-  const { precision, checkpointActivations, clipNorm, seed } = config.training;
+  const { precision, clipNorm, seed } = config.training;
+  const checkpointActivations = checkpointsActivations(config);
   const find = async (prepared: AnyPreparedMethod) => {
     const { optimizer, trainData } = assemble(config, prepared);
     const result = await findLearningRate({
@@ -108,12 +110,12 @@ export function findConfigBatchSize(
   { limitBytes = USABLE * freemem(), steps: _, ...context }: FindOptions,
 ): Promise<Finding<BatchSizes>> {
   const { config } = resolved;
-  const { precision, checkpointActivations, clipNorm } = config.training;
+  const { precision, clipNorm } = config.training;
   const find = async (prepared: AnyPreparedMethod, withPrepared: WithPrepared) => {
     const { optimizer } = assemble(config, prepared);
     const result = await findBatchSize({
       ...{ objective: prepared.objective, optimizer, limitBytes },
-      ...{ precision, checkpointActivations, clipNorm, signal: context.signal },
+      ...{ precision, checkpointActivations: checkpointsActivations(config), clipNorm, signal: context.signal },
       largest: largestSize(prepared),
       onTrial: (size) => context.onProgress?.(`trying batches of ${size}`, 0),
       batch: async (size) => (size === 1 ? largestBatch(prepared) : withPrepared(largestBatch, size)),

@@ -4,7 +4,7 @@ import { parameterCount } from "../nn/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
 import { type BatchArgument, compileTrainStep, type TrainOptions } from "../train/index.ts";
-import type { SharedConfig } from "./config/schema.ts";
+import { checkpointsActivations, type SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod } from "./method.ts";
 import { makeOptimizer, makeSchedule } from "./parts/optimizer.ts";
 
@@ -96,11 +96,11 @@ export async function planOf(
 ): Promise<Plan> {
   const { pace, optimizer, trainData, learningRate } = assemble(config, prepared);
   const { objective, model } = prepared;
-  const { precision, checkpointActivations, clipNorm, accumulation } = config.training;
+  const { precision, clipNorm, accumulation } = config.training;
   const step = compileTrainStep(objective, optimizer, {
     clipNorm,
     precision,
-    checkpointActivations,
+    checkpointActivations: checkpointsActivations(config),
     key: randomKey(0),
   });
   const first = await trainData.batch(0);

@@ -18,7 +18,7 @@ import {
 } from "../track/index.ts";
 import { type TrainCallback, type TrainEvent, train, writeModelFolder } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
-import type { SharedConfig } from "./config/schema.ts";
+import { checkpointsActivations, type SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
 import { cardOf, settingsOf } from "./parts/card.ts";
 import { frozenUntil } from "./parts/freezing.ts";
@@ -215,7 +215,7 @@ function trainOptions(
   { signal, cancelSignal, callbacks }: MethodRunOptions,
 ): Parameters<typeof train>[0] {
   const { training, evaluation, checkpoints } = config;
-  const { precision, clipNorm, clipValue, seed, accumulation, checkpointActivations } = training;
+  const { precision, clipNorm, clipValue, seed, accumulation } = training;
   const { maxSeconds, prefetch, detectAnomaly, spikes } = training;
   const { patience, minDelta, batches: evaluationBatches } = evaluation;
   const measured = validationData && {
@@ -233,7 +233,7 @@ function trainOptions(
       clipValue,
       seed,
       accumulation,
-      checkpointActivations,
+      checkpointActivations: checkpointsActivations(config),
       maxSeconds,
       prefetch,
       detectAnomaly,

@@ -77,6 +77,7 @@ export {
 export { parameterCount } from "./parameter-count.ts";
 export { biasOf, EmbeddingTable, Projection, TiedProjection } from "./projection.ts";
 export { Recurrent, type RecurrentConfig, type RecurrentInputs, type RecurrentState } from "./recurrent.ts";
+export { ResidualAdapter, ResidualLayer, residualSum } from "./residual-layer.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
 export { addSinusoidalPositions, Transformer, type TransformerConfig, type TransformerInputs } from "./transformer.ts";
 export {

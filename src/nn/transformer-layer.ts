@@ -7,6 +7,7 @@ import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 import type { Projection } from "./projection.ts";
+import { type ResidualAdapter, ResidualLayer, residualSum } from "./residual-layer.ts";
 
 /** Sizes of a `TransformerLayer`, and what families do differently. */
 export interface TransformerLayerConfig {
@@ -222,7 +223,7 @@ function turn(
  * feed-forward layer, each with a residual sum and a norm. Vaswani et al. 2017, arXiv:1706.03762. Families differ in
  * the names of the parts (`keys`), in where the norms are, and in activation and biases.
  */
-export class TransformerLayer extends Module {
+export class TransformerLayer extends ResidualLayer {
   readonly attention: AttentionBlock;
   readonly attentionNorm: Norm;
   readonly crossAttention?: AttentionBlock;
@@ -282,7 +283,8 @@ export class TransformerLayer extends Module {
     const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, onCrossWeights, key, ...toItself } =
       inputs;
     const { crossAttention, crossNorm } = this;
-    let y = this.residual(x, this.attentionNorm, key?.fold(0), this.attentionScale, (states) =>
+    const attention = { norm: this.attentionNorm, scale: this.attentionScale, adapter: this.attentionAdapters };
+    let y = this.residual(x, { ...attention, key: key?.fold(0) }, (states) =>
       withScope("attention", () => this.attention.forward(states, { ...toItself, key: key?.fold(1) })),
     );
     if (crossAttention && crossNorm && (encoderStates || encoderKeysAndValues)) {
@@ -295,11 +297,12 @@ export class TransformerLayer extends Module {
         onWeights: onCrossWeights,
         key: key?.fold(2),
       };
-      y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) =>
+      y = this.residual(y, { norm: crossNorm, key: key?.fold(3) }, (states) =>
         withScope("cross_attention", () => crossAttention.forward(states, across)),
       );
     }
-    return this.residual(y, this.feedForwardNorm, key?.fold(4), this.feedForwardScale, (states) =>
+    const feedForward = { norm: this.feedForwardNorm, scale: this.feedForwardScale, adapter: this.outputAdapters };
+    return this.residual(y, { ...feedForward, key: key?.fold(4) }, (states) =>
       withScope("feed_forward", () => this.feedForward(states, key?.fold(5))),
     );
   }
@@ -312,15 +315,15 @@ export class TransformerLayer extends Module {
   /** x + run(norm(x)), or norm(x + run(x)). */
   private residual(
     x: Tensor<"f32">,
-    norm: Norm,
-    key: RandomKey | undefined,
-    scale: Parameter | undefined,
+    { norm, key, scale, adapter }: { norm: Norm; key?: RandomKey; scale?: Parameter; adapter?: ResidualAdapter },
     run: (x: Tensor<"f32">) => Tensor<"f32">,
   ): Tensor<"f32"> {
     const { normPlacement = "post", hiddenDropout = 0 } = this.config;
-    const branch = run(normPlacement === "pre" ? norm.forward(x) : x);
-    const sum = add(x, dropout(scale ? mul(branch, scale.value) : branch, hiddenDropout, key));
-    return normPlacement === "pre" ? sum : norm.forward(sum);
+    const isBefore = normPlacement === "pre";
+    const branch = run(isBefore ? norm.forward(x) : x);
+    const dropped = dropout(scale ? mul(branch, scale.value) : branch, hiddenDropout, key);
+    const sum = residualSum(x, dropped, adapter, isBefore ? undefined : norm);
+    return isBefore ? sum : norm.forward(sum);
   }
 
   /** x: [B, T, D] -> [B, T, D] */

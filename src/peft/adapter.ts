@@ -11,6 +11,7 @@ import {
 } from "../files/index.ts";
 import type { StateTensor } from "../nn/index.ts";
 import { type AdapterConfig, configFromJson, isPrompt } from "./adapter-config.ts";
+import { type BottleneckPart, bottlenecksIn, HUB_TORCH, HUB_WEIGHTS } from "./adapter-hub.ts";
 
 /** The config of an adapter. */
 export const ADAPTER_CONFIG = "adapter_config.json";
@@ -31,7 +32,7 @@ const partNames = {
 } as const;
 
 /** One of the tensors of a layer's adapter. */
-export type LayerPart = (typeof partNames)[keyof typeof partNames];
+export type LayerPart = (typeof partNames)[keyof typeof partNames] | BottleneckPart;
 
 /** The numbers of an adapter, which fit one model or another. */
 export interface Adapter<C extends AdapterConfig = AdapterConfig> {
@@ -53,7 +54,8 @@ export interface Adapter<C extends AdapterConfig = AdapterConfig> {
 export const PROMPT = "prompt_embeddings";
 
 /**
- * Reads an adapter from a folder as peft writes it: LoRA, rsLoRA, DoRA, IA3, prompt tuning, p-tuning, prefix tuning.
+ * Reads an adapter from a folder as peft writes it (LoRA, rsLoRA, DoRA, IA3, prompt tuning, p-tuning, prefix tuning),
+ * or a bottleneck adapter as Python's adapters writes it.
  * @param place a path, or files in memory (memoryFolder)
  * @throws DataError for a folder without an adapter, for other kinds, and for what is not followed, by name
  *
@@ -66,6 +68,10 @@ export async function readAdapter(place: string | Folder): Promise<Adapter> {
   const config = configFromJson(configFile.name, await readJson(configFile));
   const weights = await weightsIn(folder);
   if (isPrompt(config)) return readPrompt(folder.name, config, weights);
+  if (config.type === "BOTTLENECK") {
+    const layers = await bottlenecksIn(weights.name, config, floatsIn(weights));
+    return { name: folder.name, config, layers, replaced: new Map() };
+  }
   const layers = new Map<string, Partial<Record<LayerPart, StateTensor>>>();
   const replaced = new Map<string, StateTensor>();
   for await (const [stored, tensor] of tensorsIn(weights)) {
@@ -98,13 +104,19 @@ async function readPrompt(name: string, config: AdapterConfig, weights: StoredFi
 }
 
 async function weightsIn(folder: Folder): Promise<StoredFile> {
-  for (const name of [ADAPTER_WEIGHTS, ADAPTER_TORCH]) if (await folder.has(name)) return folder.file(name);
+  for (const name of [ADAPTER_WEIGHTS, ADAPTER_TORCH, HUB_WEIGHTS, HUB_TORCH])
+    if (await folder.has(name)) return folder.file(name);
   throw unreadable(folder.name, `${ADAPTER_WEIGHTS} or ${ADAPTER_TORCH}`, "neither");
 }
 
 async function* tensorsIn(file: StoredFile): AsyncGenerator<[name: string, StoredTensor], void, void> {
   if (file.base.endsWith(".bin")) yield* await readTorch(file);
   else yield* eachSafetensor(file);
+}
+
+async function* floatsIn(file: StoredFile): AsyncGenerator<[name: string, StateTensor], void, void> {
+  for await (const [stored, tensor] of tensorsIn(file))
+    yield [stored, floats(`${file.name}, tensor ${stored}`, tensor)];
 }
 
 /** What peft puts before the model's names. */

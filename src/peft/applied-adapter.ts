@@ -33,6 +33,8 @@ export abstract class AppliedAdapter {
   abstract get parameters(): Map<string, Parameter>;
   /** Whether weights that it changes are [in, out], as those of GPT-2 are. */
   protected abstract readonly isTransposed: boolean;
+  /** The file of its numbers. */
+  protected readonly weightsName: string = ADAPTER_WEIGHTS;
   /** Whether it is in the weights now, and not beside them. */
   abstract readonly isMerged: boolean;
   /** @throws OptionError when the model has another adapter */
@@ -98,7 +100,7 @@ export abstract class AppliedAdapter {
     const tensors = new Map<string, StoredTensor>();
     for (const [key, parameter] of this.parameters)
       tensors.set(key, { dtype: "f32", shape: parameter.shape, data: await parameter.read() });
-    await writeSafetensors(join(folder, ADAPTER_WEIGHTS), tensors);
+    await writeSafetensors(join(folder, this.weightsName), tensors);
     await writeJson(join(folder, ADAPTER_CONFIG), configToJson(this.adapter.config, this.isTransposed));
   }
 
@@ -113,7 +115,7 @@ export abstract class AppliedAdapter {
     const [expected, received] = [this.adapter.config, config].map(described);
     const fix = "load it with the options that it was saved with";
     if (expected !== received) throw new CheckpointError({ where: place, expected, received, fix });
-    const path = join(folder, ADAPTER_WEIGHTS);
+    const path = join(folder, this.weightsName);
     loadStateDict(path, this.parameters, (await readSafetensors(path)).tensors as StateDict);
   }
 

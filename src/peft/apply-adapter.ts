@@ -4,8 +4,10 @@ import type { PretrainedModel } from "../models/index.ts";
 import type { Adapter } from "./adapter.ts";
 import { isPrompt, type LayerConfig } from "./adapter-config.ts";
 import type { AppliedAdapter } from "./applied-adapter.ts";
+import { AppliedBottleneck } from "./applied-bottleneck.ts";
 import { AppliedLayers } from "./applied-layers.ts";
 import { AppliedPrompt } from "./applied-prompt.ts";
+import type { BottleneckConfig } from "./bottleneck-config.ts";
 import type { PromptConfig } from "./prompt-config.ts";
 
 /** How an adapter is applied. */
@@ -32,9 +34,14 @@ export function applyAdapter(
   adapter: Adapter,
   { onWarning, isActive = true }: ApplyOptions = {},
 ): AppliedAdapter {
-  const applied = isPrompt(adapter.config)
-    ? new AppliedPrompt(model, adapter as Adapter<PromptConfig>, onWarning)
-    : new AppliedLayers(model, adapter as Adapter<LayerConfig>, onWarning);
+  const applied = newApplied(model, adapter, onWarning);
   if (isActive) applied.activate();
   return applied;
+}
+
+function newApplied(model: PretrainedModel, adapter: Adapter, onWarning?: OnWarning): AppliedAdapter {
+  if (isPrompt(adapter.config)) return new AppliedPrompt(model, adapter as Adapter<PromptConfig>, onWarning);
+  if (adapter.config.type === "BOTTLENECK")
+    return new AppliedBottleneck(model, adapter as Adapter<BottleneckConfig>, onWarning);
+  return new AppliedLayers(model, adapter as Adapter<LayerConfig>, onWarning);
 }

@@ -4,6 +4,8 @@ export type { AdapterConfig, AdapterOptions } from "./adapter-config.ts";
 export { AdapterPool, type AdapterPoolOptions, type PooledAdapter } from "./adapter-pool.ts";
 export { AppliedAdapter } from "./applied-adapter.ts";
 export { type ApplyOptions, applyAdapter } from "./apply-adapter.ts";
+export { Bottleneck } from "./bottleneck.ts";
+export type { BottleneckConfig } from "./bottleneck-config.ts";
 export { type CombineOptions, combineAdapters, type WeightedAdapter } from "./combine-adapters.ts";
 export type { Ia3Config } from "./ia3-config.ts";
 export { Ia3Projection } from "./ia3-layer.ts";

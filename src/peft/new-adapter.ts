@@ -1,10 +1,21 @@
 /** Adapters as at the beginning of training. */
 import type { PretrainedModel } from "../models/index.ts";
-import { EmbeddingTable, linearInit, normalInit, Projection, type StateTensor } from "../nn/index.ts";
+import {
+  constantInit,
+  EmbeddingTable,
+  type Initializer,
+  linearInit,
+  normalInit,
+  Projection,
+  type StateTensor,
+  truncatedNormalInit,
+} from "../nn/index.ts";
 import { full, ones, type RandomKey, type Tensor } from "../tensor/index.ts";
 import type { Adapter, LayerPart } from "./adapter.ts";
 import { type AdapterOptions, configFromOptions, isPrompt, type LayerConfig } from "./adapter-config.ts";
 import { promptShape, requireCausal } from "./applied-prompt.ts";
+import type { BottleneckConfig } from "./bottleneck-config.ts";
+import { bottleneckShapes, placesOf } from "./bottleneck-places.ts";
 import { savedWeights, shapesOf } from "./fit-adapter.ts";
 import type { Target } from "./fitted-layer.ts";
 import type { LoraConfig } from "./lora-config.ts";
@@ -34,6 +45,7 @@ export async function newAdapter(model: PretrainedModel, options: AdapterOptions
   const name = "new adapter";
   if (isPrompt(config))
     return { name, layers: new Map(), replaced: new Map(), ...(await newPrompt(model, config, key)) };
+  if (config.type === "BOTTLENECK") return newBottlenecks(model, config, key);
   const targets = targetsOf(model, config);
   const layers = new Map<string, Partial<Record<LayerPart, StateTensor>>>();
   for (const [i, target] of targets.entries()) {
@@ -47,6 +59,36 @@ export async function newAdapter(model: PretrainedModel, options: AdapterOptions
     replaced.set(weight, await stateOf(parameter));
   return { name, config, layers, replaced };
 }
+
+async function newBottlenecks(model: PretrainedModel, options: BottleneckConfig, key: RandomKey): Promise<Adapter> {
+  const { hiddenSize } = model.config as { hiddenSize?: number };
+  const config = {
+    ...options,
+    modelType: model.family.modelType,
+    modelClass: model.architecture,
+    hiddenSize: hiddenSize ?? null,
+  };
+  const layers = new Map<string, Partial<Record<LayerPart, StateTensor>>>();
+  for (const [i, place] of placesOf(model, config).entries()) {
+    const [downKey, upKey] = key.fold(i).split(2);
+    const parts: Partial<Record<LayerPart, StateTensor>> = {};
+    for (const [part, shape] of bottleneckShapes(place)) {
+      const [down, up] = bottleneckInits[config.initWeights];
+      if (part.endsWith("Bias")) parts[part] = await stateOf(full(shape, 0));
+      else parts[part] = await stateOf(part === "down" ? down(downKey, shape) : up(upKey, shape));
+    }
+    layers.set(place.path, parts);
+  }
+  return { name: "new adapter", config, layers, replaced: new Map() };
+}
+
+const small = truncatedNormalInit({ standardDeviation: 0.01, low: -0.02, high: 0.02 });
+/** First weights below and above the bottleneck, as Python's adapters has them. */
+const bottleneckInits: Readonly<Record<BottleneckConfig["initWeights"], readonly [Initializer, Initializer]>> = {
+  bert: [normalInit(0.02), normalInit(0.02)],
+  houlsby: [small, small],
+  mam_adapter: [linearInit, constantInit(0)],
+};
 
 async function newPrompt(model: PretrainedModel, config: PromptConfig, key: RandomKey) {
   const causal = requireCausal(model);

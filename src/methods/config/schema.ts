@@ -74,7 +74,7 @@ const dataSection = z
 
 const adapter = z
   .looseObject({
-    type: z.enum(["lora", "ia3", "prompt", "p-tuning", "prefix"]).default("lora"),
+    type: z.enum(["lora", "ia3", "bottleneck", "prompt", "p-tuning", "prefix"]).default("lora"),
     from: text.optional().describe("An adapter's folder to go on from. Default: a new one."),
     merge: z.boolean().default(false).describe("The result is the model with the adapter in its weights."),
   })
@@ -144,7 +144,12 @@ const training = z
     clipNorm: positive.default(1),
     clipValue: positive.optional(),
     seed: z.int().default(0),
-    checkpointActivations: z.boolean().default(false).describe("About a third more time, much less memory."),
+    checkpointActivations: z
+      .boolean()
+      .optional()
+      .describe(
+        "About a third more time, much less memory. Default: with an adapter on a base in blocks (QLoRA), and not else.",
+      ),
     maxSeconds: positive.optional(),
     prefetch: count.optional(),
     detectAnomaly: z.boolean().default(false).describe("Name the operation that makes a NaN. Slower."),
@@ -236,3 +241,11 @@ export type SharedConfig = z.output<typeof shared>;
 export type SharedInput = z.input<typeof shared>;
 /** A data set as it is named. */
 export type DatasetInput = z.output<typeof datasets>;
+
+/**
+ * Whether what layers compute is computed again for gradients: as a config says, and otherwise where an adapter is
+ * trained on a base in blocks, whose states for the backward pass take more memory than all of the model.
+ */
+export const checkpointsActivations = ({ training, adapter, model }: SharedConfig): boolean =>
+  training.checkpointActivations ??
+  (adapter !== undefined && typeof model === "object" && "weights" in model && model.weights === "blocks");

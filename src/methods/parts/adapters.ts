@@ -1,4 +1,5 @@
 /** Light fine-tuning, where a config asks for it. */
+import { OptionError } from "../../base/index.ts";
 import type { PretrainedModel } from "../../models/index.ts";
 import { type AdapterOptions, type AppliedAdapter, applyAdapter, newAdapter, readAdapter } from "../../peft/index.ts";
 import { randomKey } from "../../tensor/index.ts";
@@ -12,10 +13,14 @@ import { trainedParameters } from "./models.ts";
 const kinds = {
   lora: "LORA",
   ia3: "IA3",
+  bottleneck: "BOTTLENECK",
   prompt: "PROMPT_TUNING",
   "p-tuning": "P_TUNING",
   prefix: "PREFIX_TUNING",
 } as const satisfies Record<NonNullable<SharedConfig["adapter"]>["type"], string>;
+
+/** Kinds that may become part of the weights. */
+const mergeable: ReadonlySet<string> = new Set(["lora", "ia3"]);
 
 /** Another stream of random numbers than that of the model's own weights. */
 const ADAPTER_KEY = 0x61646170; // "adap"
@@ -32,6 +37,13 @@ export async function adapted<B>(
 ): Promise<Objective<B>> {
   if (!config.adapter) return make({ tokenizer, trained: trainedParameters(model, config) });
   const { type, from, merge, ...options } = config.adapter;
+  if (merge && !mergeable.has(type))
+    throw new OptionError({
+      where: "config, adapter.merge",
+      expected: `an adapter that is a change of weights: ${[...mergeable].join(" or ")}`,
+      received: type,
+      fix: "leave merge out: the adapter's folder is the result",
+    });
   const targets = type === "lora" && !("targetModules" in options) ? { targetModules: "all-linear" } : {};
   const key = randomKey(config.training.seed).fold(ADAPTER_KEY);
   const adapter = from

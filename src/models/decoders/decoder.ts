@@ -12,10 +12,11 @@ import {
   multiHeadAttention,
   normalInit,
   type Projection,
+  ResidualLayer,
   RMSNorm,
+  residualSum,
 } from "../../nn/index.ts";
 import {
-  add,
   mul,
   type RandomKey,
   reshape,
@@ -196,7 +197,7 @@ export class GatedMlp extends Module implements DecoderMlp {
  * One layer: attention, then the feed-forward part, each added to its input, with norms before and behind as the family
  * has them.
  */
-class Block extends Module {
+class Block extends ResidualLayer {
   readonly selfAttn: DecoderAttention;
   readonly mlp: DecoderMlp;
   readonly beforeAttention?: RMSNorm;
@@ -232,11 +233,11 @@ class Block extends Module {
   forward(x: Tensor<"f32">, options: DecoderBlockOptions): Tensor<"f32"> {
     const through = (norm: RMSNorm | undefined, y: Tensor<"f32">) => norm?.forward(y) ?? y;
     const attended = withScope("self_attn", () => this.selfAttn.forward(through(this.beforeAttention, x), options));
-    const middle = add(x, through(this.afterAttention, attended));
+    const middle = residualSum(x, through(this.afterAttention, attended), this.attentionAdapters);
     const mlpOutput = withScope("mlp", () =>
       this.mlp.forward(through(this.beforeMlp, middle), { isGenerating: options.cache !== undefined }),
     );
-    return add(middle, through(this.afterMlp, mlpOutput));
+    return residualSum(middle, through(this.afterMlp, mlpOutput), this.outputAdapters);
   }
 }
 

@@ -14,10 +14,12 @@ import {
   multiHeadAttention,
   normalInit,
   type Projection,
+  ResidualLayer,
   type RopeParameters,
   RotaryEmbedding,
+  residualSum,
 } from "../../nn/index.ts";
-import { add, type RandomKey, reshape, rotaryEmbedding, slice, type Tensor, withScope } from "../../tensor/index.ts";
+import { type RandomKey, reshape, rotaryEmbedding, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import {
   activation,
   anything,
@@ -152,7 +154,7 @@ class FeedForward extends Module {
 }
 
 /** One layer, whose two parts read the same input in models of useParallelResidual. */
-class Block extends Module {
+class Block extends ResidualLayer {
   readonly inputLayernorm: LayerNorm;
   readonly postAttentionLayernorm: LayerNorm;
   readonly attention: Attention;
@@ -175,11 +177,11 @@ class Block extends Module {
     const { useParallelResidual, hiddenDropout } = this.config;
     const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, options.key?.fold(part));
     const attended = withScope("attention", () => this.attention.forward(this.inputLayernorm.forward(x), options));
-    const middle = add(x, drop(attended, 1));
+    const middle = residualSum(x, drop(attended, 1), this.attentionAdapters);
     const mlpOutput = withScope("mlp", () =>
       this.mlp.forward(this.postAttentionLayernorm.forward(useParallelResidual ? x : middle)),
     );
-    return add(middle, drop(mlpOutput, 2));
+    return residualSum(middle, drop(mlpOutput, 2), this.outputAdapters);
   }
 }
 

@@ -16,6 +16,8 @@ import {
   multiHeadAttention,
   normalInit,
   type Projection,
+  ResidualLayer,
+  residualSum,
 } from "../../nn/index.ts";
 import { add, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import {
@@ -176,7 +178,7 @@ class FeedForward extends Module {
 }
 
 /** One layer: x + attn(ln_1 x), then that + mlp(ln_2 of it). */
-class Block extends Module {
+class Block extends ResidualLayer {
   readonly ln1: LayerNorm;
   readonly attn: Attention;
   readonly ln2: LayerNorm;
@@ -195,8 +197,10 @@ class Block extends Module {
   /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, { key, ...options }: BlockOptions): Tensor<"f32"> {
     const attended = withScope("attn", () => this.attn.forward(this.ln1.forward(x), { ...options, key: key?.fold(0) }));
-    const middle = add(x, attended);
-    return withScope("mlp", () => add(middle, this.mlp.forward(this.ln2.forward(middle), key?.fold(1))));
+    const middle = residualSum(x, attended, this.attentionAdapters);
+    return withScope("mlp", () =>
+      residualSum(middle, this.mlp.forward(this.ln2.forward(middle), key?.fold(1)), this.outputAdapters),
+    );
   }
 }
 

@@ -19,10 +19,12 @@ import {
   multiHeadAttention,
   normalInit,
   type Projection,
+  ResidualLayer,
   RMSNorm,
   type RotaryEmbedding,
+  residualSum,
 } from "../../nn/index.ts";
-import { add, mul, type RandomKey, reshape, rotaryEmbedding, type Tensor, withScope } from "../../tensor/index.ts";
+import { mul, type RandomKey, reshape, rotaryEmbedding, type Tensor, withScope } from "../../tensor/index.ts";
 import { flag, tokenId, tokenIds } from "../config.ts";
 import type { ForwardOptions } from "./causal-decoder.ts";
 import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
@@ -111,7 +113,7 @@ class Mlp extends Module {
 }
 
 /** One layer: x + attention(norm x), then that + mlp(norm of it). */
-class Block extends Module {
+class Block extends ResidualLayer {
   readonly selfAttn: Attention;
   readonly mlp: Mlp;
   readonly inputLayernorm: RMSNorm; //         [D]
@@ -130,11 +132,9 @@ class Block extends Module {
   /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, options: LlamaBlockOptions): Tensor<"f32"> {
     const attended = withScope("self_attn", () => this.selfAttn.forward(this.inputLayernorm.forward(x), options));
-    const middle = add(x, attended);
-    return add(
-      middle,
-      withScope("mlp", () => this.mlp.forward(this.postAttentionLayernorm.forward(middle))),
-    );
+    const middle = residualSum(x, attended, this.attentionAdapters);
+    const mlpOutput = withScope("mlp", () => this.mlp.forward(this.postAttentionLayernorm.forward(middle)));
+    return residualSum(middle, mlpOutput, this.outputAdapters);
   }
 }
 

@@ -72,9 +72,11 @@ export const bertLayerKeys = {
   "attention.key": "self.key",
   "attention.value": "self.value",
   "attention.output": "output.dense",
+  attentionAdapters: "attention.output",
   attentionNorm: "attention.output.LayerNorm",
   up: "intermediate.dense",
   down: "output.dense",
+  outputAdapters: "output",
   feedForwardNorm: "output.LayerNorm",
 };
 

@@ -14,6 +14,8 @@ import {
   normalInit,
   Parameter,
   type Projection,
+  ResidualLayer,
+  residualSum,
 } from "../../nn/index.ts";
 import {
   add,
@@ -36,7 +38,7 @@ import type { EncoderInputs, EncoderOutput } from "./encoder.ts";
 import { TextEncoder } from "./encoder.ts";
 
 /** One layer, post-normalised: attention, then the feed-forward part. */
-class Layer extends Module {
+class Layer extends ResidualLayer {
   readonly attention: SelfAttention;
   readonly attentionOutput: Projection; // [D, D]
   readonly attentionNorm: LayerNorm;
@@ -45,10 +47,12 @@ class Layer extends Module {
   readonly outputNorm: LayerNorm;
   protected override readonly checkpointKeys = {
     attention: "attention.self",
+    attentionAdapters: "attention.output",
     attentionOutput: "attention.output.dense",
     attentionNorm: "attention.output.LayerNorm",
     up: "intermediate.dense",
     down: "output.dense",
+    outputAdapters: "output",
     outputNorm: "output.LayerNorm",
   };
   private readonly config: DebertaConfig;
@@ -72,9 +76,11 @@ class Layer extends Module {
     const { hiddenDropout, activation } = this.config;
     const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, inputs.key?.fold(part));
     const attended = withScope("attention", () => this.attentionOutput.forward(this.attention.forward(x, inputs)));
-    const middle = this.attentionNorm.forward(add(drop(attended, 1), x));
+    const middle = this.attentionNorm.forward(
+      residualSum(x, drop(attended, 1), this.attentionAdapters, this.attentionNorm),
+    );
     const mlpOutput = withScope("mlp", () => this.down.forward(activations[activation](this.up.forward(middle))));
-    return this.outputNorm.forward(add(drop(mlpOutput, 2), middle));
+    return this.outputNorm.forward(residualSum(middle, drop(mlpOutput, 2), this.outputAdapters, this.outputNorm));
   }
 }
 

@@ -14,11 +14,12 @@ import {
   multiHeadAttention,
   normalInit,
   type Projection,
+  ResidualLayer,
   type RopeParameters,
   RotaryEmbedding,
+  residualSum,
 } from "../../nn/index.ts";
 import {
-  add,
   arange,
   mul,
   type RandomKey,
@@ -139,7 +140,7 @@ export const newNorm = (
 ) => new LayerNorm({ width, epsilon, bias }, key);
 
 /** One layer: x + attention(norm x), then that + mlp(norm of it). */
-class Layer extends Module {
+class Layer extends ResidualLayer {
   readonly attnNorm?: LayerNorm; // none in the first layer, whose input is normalised
   readonly attn: Attention;
   readonly mlpNorm: LayerNorm;
@@ -156,14 +157,10 @@ class Layer extends Module {
 
   /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, inputs: LayerInputs): Tensor<"f32"> {
-    const middle = add(
-      x,
-      withScope("attn", () => this.attn.forward(this.attnNorm?.forward(x) ?? x, inputs)),
-    );
-    return add(
-      middle,
-      withScope("mlp", () => this.mlp.forward(this.mlpNorm.forward(middle), inputs.key?.fold(1))),
-    );
+    const attended = withScope("attn", () => this.attn.forward(this.attnNorm?.forward(x) ?? x, inputs));
+    const middle = residualSum(x, attended, this.attentionAdapters);
+    const mlpOutput = withScope("mlp", () => this.mlp.forward(this.mlpNorm.forward(middle), inputs.key?.fold(1)));
+    return residualSum(middle, mlpOutput, this.outputAdapters);
   }
 }
 
