@@ -182,8 +182,9 @@ class MethodReport {
       case "sample":
         line.print(`--- ${JSON.stringify(event.prompt)} at step ${event.step} ---\n${event.text}`);
         break;
-      case "checkpoint":
-        break; // too frequent to be news
+      case "checkpoint": // too frequent to be news
+      case "classes": // part of the report
+        break;
       case "finished":
         this.finish(event);
         break;

@@ -4,12 +4,23 @@ import { basename, join } from "node:path";
 import { isObject, OptionError } from "../base/index.ts";
 import { exists, FolderLock, makeFolder, readJson, withWriteErrors, writeJson } from "../files/index.ts";
 import { isWeightAverage } from "../optim/index.ts";
-import { csv, jsonl, report, type Tracker, tensorBoard, trackEvents, wandb, writeModelCard } from "../track/index.ts";
+import {
+  type ClassAnswers,
+  csv,
+  jsonl,
+  report,
+  type Tracker,
+  tensorBoard,
+  trackEvents,
+  wandb,
+  writeModelCard,
+} from "../track/index.ts";
 import { type TrainCallback, type TrainEvent, train, writeModelFolder } from "../train/index.ts";
 import type { ResolvedConfig } from "./config/read.ts";
 import type { SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
 import { cardOf, settingsOf } from "./parts/card.ts";
+import { classAnswers } from "./parts/class-answers.ts";
 import { frozenUntil } from "./parts/freezing.ts";
 import { type Assembled, assemble, monitorOf } from "./plan.ts";
 
@@ -24,6 +35,7 @@ export type MethodEvent =
       facts: Readonly<Record<string, string | number>>;
     }
   | { type: "sample"; step: number; prompt: string; text: string }
+  | ({ type: "classes"; step: number } & ClassAnswers)
   | { type: "saved"; path: string };
 
 /** How a run is watched and ended. */
@@ -169,8 +181,25 @@ async function* trainPrepared(
   }
   if (!progress.isComplete) return;
   const { optimizer } = assembled;
-  const save = () => saveResult(resolved, prepared, { parameters, progress });
-  yield { type: "saved", path: await (isWeightAverage(optimizer) ? optimizer.withAverages(save) : save()) };
+  const finish = async (): Promise<{ classes: ClassAnswers | undefined; path: string }> => {
+    const classes = await answersInTheEnd(config, prepared, assembled, options.cancelSignal);
+    return { classes, path: await saveResult(resolved, prepared, { parameters, progress, classes }) };
+  };
+  const { classes, path } = await (isWeightAverage(optimizer) ? optimizer.withAverages(finish) : finish());
+  if (classes) yield { type: "classes", step: progress.step, ...classes };
+  yield { type: "saved", path };
+}
+
+/** Of what it was measured on; batches that are learned by heart have no examples of the validation data. */
+async function answersInTheEnd(
+  { training, evaluation }: SharedConfig,
+  { classifier }: AnyPreparedMethod,
+  { validationData }: Assembled,
+  signal: AbortSignal | undefined,
+): Promise<ClassAnswers | undefined> {
+  if (!classifier || validationData?.count === undefined || training.overfitBatches !== undefined) return undefined;
+  const { count } = validationData;
+  return classAnswers(classifier, validationData, { batches: Math.min(evaluation.batches ?? count, count), signal });
 }
 
 /** What the card says of a training, as it went. */
@@ -251,14 +280,13 @@ async function* samplesAt(
 async function saveResult(
   { method, config, folder }: ResolvedConfig,
   { objective, facts, fingerprint }: AnyPreparedMethod,
-  { parameters, progress }: { parameters: { all: number; trained: number }; progress: Progress },
+  result: { parameters: { all: number; trained: number }; progress: Progress; classes: ClassAnswers | undefined },
 ): Promise<string> {
   return writeModelFolder(folder, async (temporary) => {
     await (objective.saveResult ?? objective.save)(temporary);
-    const { step, seconds, measured } = progress;
-    await writeModelCard(
-      temporary,
-      cardOf(config, { method, folder, facts, fingerprint, parameters, step, seconds, measured }),
-    );
+    const { parameters, classes } = result;
+    const { step, seconds, measured } = result.progress;
+    const run = { method, folder, facts, fingerprint, parameters, step, seconds, measured };
+    await writeModelCard(temporary, cardOf(config, { ...run, confusion: classes?.confusion }));
   });
 }
