@@ -15,6 +15,7 @@ from optuna.samplers import TPESampler
 from optuna.samplers._tpe import _truncnorm
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_weights
+from optuna.trial import TrialState
 from scipy import stats
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, StratifiedKFold, TimeSeriesSplit
 
@@ -254,6 +255,41 @@ def pruner_cases():
     }
 
 
+def front_cases():
+    rng = np.random.RandomState(31)
+    cases = []
+    for directions, with_constraints in [
+        (["minimize", "maximize"], False),
+        (["maximize", "maximize"], True),
+        (["minimize", "minimize", "maximize"], False),
+        (["maximize", "minimize", "minimize"], True),
+        (["minimize"], False),
+    ]:
+        study = optuna.create_study(directions=directions)
+        for number in range(40):
+            state = TrialState.COMPLETE if rng.rand() < 0.8 else [TrialState.FAIL, TrialState.PRUNED][rng.randint(2)]
+            values = [float(value) for value in rng.randint(0, 9, len(directions))]  # with ties
+            constraint = float(rng.randint(-2, 2))
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=state,
+                    values=values if state == TrialState.COMPLETE else None,
+                    system_attrs={"constraints": [constraint]} if with_constraints else {},
+                )
+            )
+        trials = []
+        for trial in study.trials:
+            constraints = trial.system_attrs.get("constraints")
+            trials.append(
+                {"state": trial.state.name.lower().replace("fail", "failed")}
+                | ({"values": trial.values} if trial.values else {})
+                | ({"constraint": constraints[0]} if constraints else {})
+            )
+        best = sorted(trial.number for trial in study.best_trials)
+        cases.append({"directions": directions, "trials": trials, "best": best})
+    return cases
+
+
 def main():
     write_json(
         GOLDEN / "tune.json",
@@ -265,6 +301,7 @@ def main():
             "parzen": parzen_cases(),
             "tpe": tpe_cases(),
             "pruners": pruner_cases(),
+            "fronts": front_cases(),
         },
     )
 

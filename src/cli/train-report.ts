@@ -73,8 +73,9 @@ export class TrainReport {
       case "sample":
         line.print(`--- ${JSON.stringify(event.prompt)} at step ${event.step} ---\n${event.text}`);
         break;
-      case "checkpoint":
-        break; // too frequent to be news
+      case "checkpoint": // too frequent to be news
+      case "classes": // part of the report
+        break;
       case "finished":
         this.isComplete = event.reason !== "aborted";
         line.print();

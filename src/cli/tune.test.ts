@@ -97,6 +97,49 @@ metricsFile: "{folder}/run/metrics.jsonl"
   }
 }, 240_000);
 
+test("a config is tuned by two objectives, and the better trainings go on from their checkpoints", async () => {
+  const rows = Array.from({ length: 24 }, (_, i) => ({ text: `a ${"very ".repeat(i % 5)}long tale ${i}` }));
+  await write("rows.jsonl", rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  await write(
+    "train.yaml",
+    `method: pretrain
+model: { new: { model_type: gpt2, n_embd: 16, n_layer: 1, n_head: 2, n_positions: 32 } }
+tokenizer: { train: char }
+data: { train: rows.jsonl, maxLength: 16, validationShare: 0.2 }
+schedule: { name: constant }
+training: { batchSize: 2 }
+evaluation: { interval: 2 }
+`,
+  );
+  await write(
+    "asha.yaml",
+    `space: { optimizer.learningRate: { type: float, low: 1.0e-4, high: 0.1, log: true } }
+sampler: { type: asha, minBudget: 2, maxBudget: 4, reduction: 2, sampler: { type: random, seed: 3 } }
+config: train.yaml
+budget: training.steps
+metric: validationLoss
+objectives: { perplexity: minimize }
+trials: 3
+`,
+  );
+  expect((await run("asha.yaml", "--dry-run")).output).toMatch(/^goal +minimize the value, minimize perplexity$/m);
+  const { code, all } = await run("asha.yaml");
+  expect(code, all).toBe(0);
+  expect(all).toMatch(/the Pareto front of the value and perplexity: 1 trials\ntrial +value +perplexity +state/);
+  const { trials } = JSON.parse((await run("export", join("studies", "asha"), "--format", "json")).output);
+  const [last] = trials.slice(-1);
+  expect(trials.map(({ budget }: { budget: number }) => budget)).toEqual([2, 2, 4]);
+  expect(last.reports.map(({ step }: { step: number }) => step)).toEqual([2, 4]);
+  expect(last.reports[0].value).toBe(trials[last.continues].value);
+  const folder0 = join(folder, "studies", "asha", "trials", "0002");
+  expect(await readFile(join(folder0, "output.log"), "utf8")).toContain("resumed at step 2");
+  const metrics = (await readFile(join(folder0, "run", "metrics.jsonl"), "utf8")).trim().split("\n");
+  const steps = metrics.flatMap((line) => ("loss" in JSON.parse(line) ? [JSON.parse(line).step] : []));
+  expect(steps).toEqual([1, 2, 3, 4]);
+  const shown = await run("show", join("studies", "asha"));
+  expect(shown.output).toMatch(/^the Pareto front of the value and perplexity: 1 trials\n/);
+}, 120_000);
+
 test("mistakes are told", async () => {
   await write("wrong.yaml", "space: { x: { type: flot, low: 0, high: 1 } }\nrun: trial.mjs\n");
   expect(await run("wrong.yaml")).toMatchObject({

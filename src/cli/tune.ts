@@ -88,7 +88,7 @@ async function tuneCommand(path: string, { studies, dryRun, ...flags }: TuneFlag
   try {
     const result = await tune({ ...options, signal, onEvent: ({ type, trial }) => report.show(type, trial) });
     line.end();
-    process.stdout.write(await summaryOf(result, store, path));
+    process.stdout.write(await summaryOf(result, { store, path, objectives: Object.keys(options.objectives ?? {}) }));
     if (result.stopReason === "aborted") process.exitCode = INTERRUPTED;
     else if (!result.best) process.exitCode = 1;
   } finally {
@@ -140,12 +140,23 @@ const wordsOf = (values: TrialRecord["values"]) =>
   commandLine(...Object.entries(values).map(([name, value]) => `${name}=${value}`));
 
 async function planOf({ name, options, example }: StudyFile, store: string): Promise<string> {
-  const { space, direction, sampler, pruner, trials = sampler.size?.(space) ?? 100, concurrency = 1 } = options;
+  const {
+    space,
+    direction,
+    objectives = {},
+    sampler,
+    pruner,
+    trials = sampler.size?.(space) ?? 100,
+    concurrency = 1,
+  } = options;
   const threads = Math.max(1, Math.floor(availableParallelism() / concurrency));
   const before = (await trialsOf(store)).length;
   const facts = [
     ["study", `${name}, in ${store}${before > 0 ? `, which has ${before} trials` : ""}`],
-    ["goal", `${direction} the value`],
+    [
+      "goal",
+      [`${direction} the value`, ...Object.entries(objectives).map(([name, each]) => `${each} ${name}`)].join(", "),
+    ],
     ["sampler", sampler.name],
     ["pruner", pruner?.name ?? "none"],
     ["trials", `${trials} in all, ${concurrency} at a time, ${threads} threads each`],
@@ -158,7 +169,10 @@ async function planOf({ name, options, example }: StudyFile, store: string): Pro
   return tableOf(facts);
 }
 
-async function summaryOf({ best, trials, stopReason }: StudyResult, store: string, path: string): Promise<string> {
+async function summaryOf(
+  { best, front, trials, stopReason }: StudyResult,
+  { store, path, objectives }: { store: string; path: string; objectives: readonly string[] },
+): Promise<string> {
   const reasons = {
     trials: "all trials are done",
     exhausted: "the sampler has no more",
@@ -174,25 +188,42 @@ async function summaryOf({ best, trials, stopReason }: StudyResult, store: strin
   const lines = [`${reasons[stopReason]}: ${trials.length} trials (${counts.join(", ") || "none"})`];
   if (best)
     lines.push(`best: ${shortNumber(best.value)}, trial ${best.number}`, wordsOf(best.values as TrialRecord["values"]));
+  if (objectives.length > 0 && front.length > 0) {
+    lines.push(`the Pareto front of the value and ${objectives.join(", ")}: ${front.length} trials`);
+    lines.push(tableOf(trialRows(front as unknown as TrialRecord[], objectives), numberColumns(objectives)).trimEnd());
+  }
   if (stopReason === "aborted" || stopReason === "time") lines.push(`to go on: ${typed("tune", path)}`);
   return `${lines.join("\n")}\n${typed("tune", "ui", store)} shows them\n`;
 }
 
+/** Trials with their values and further objectives, behind a head. */
+const trialRows = (trials: readonly TrialRecord[], objectives: readonly string[]): string[][] => [
+  ["trial", "value", ...objectives, "state", "values"],
+  ...trials.map((trial) => [
+    String(trial.number),
+    ...[trial.value, ...objectives.map((name) => trial.metrics?.[name])].map((value) =>
+      value === undefined ? "" : shortNumber(value),
+    ),
+    trial.state === "failed" ? outcomeOf(trial) : trial.state,
+    wordsOf(trial.values),
+  ]),
+];
+/** Columns of `trialRows` that stand to the right. */
+const numberColumns = (objectives: readonly string[]) => [0, 1, ...objectives.map((_, i) => i + 2)];
+
 async function showStudy(folder: string, { limit }: { limit: number }): Promise<void> {
-  const { parameterImportance, readStudy } = await importTune();
+  const { parameterImportance, paretoFront, readStudy } = await importTune();
   const study = await readStudy(folder);
+  const objectives = Object.keys(study.objectives ?? {});
+  if (objectives.length > 0) {
+    const front = paretoFront(study).toSorted((a, b) => (a.value as number) - (b.value as number));
+    process.stdout.write(`the Pareto front of the value and ${objectives.join(", ")}: ${front.length} trials\n`);
+    process.stdout.write(`${tableOf(trialRows(front, objectives), numberColumns(objectives))}\n`);
+  }
   const sign = study.direction === "minimize" ? 1 : -1;
   const rank = ({ value }: TrialRecord) => (value === undefined ? Number.POSITIVE_INFINITY : sign * value);
   const sorted = study.trials.toSorted((a, b) => (rank(a) === rank(b) ? a.number - b.number : rank(a) - rank(b)));
-  const rows = sorted
-    .slice(0, limit)
-    .map((trial) => [
-      String(trial.number),
-      trial.value === undefined ? "" : shortNumber(trial.value),
-      trial.state === "failed" ? outcomeOf(trial) : trial.state,
-      wordsOf(trial.values),
-    ]);
-  process.stdout.write(tableOf([["trial", "value", "state", "values"], ...rows], [0, 1]));
+  process.stdout.write(tableOf(trialRows(sorted.slice(0, limit), objectives), numberColumns(objectives)));
   if (study.trials.length > limit) process.stdout.write(`and ${study.trials.length - limit} more\n`);
   const importance = Object.entries(parameterImportance(study) ?? {}).sort(([, a], [, b]) => b - a);
   const shares = importance.map(([name, share]) => `${name} ${(100 * share).toFixed(0)} %`);
@@ -210,9 +241,8 @@ async function bestCommand(folder: string, { json }: { json?: boolean }): Promis
 
 async function exportCommand(folder: string, { format }: { format: string }): Promise<void> {
   const { readStudy, studyCsv } = await importTune();
-  const { direction, space, trials }: StoredStudy = await readStudy(folder);
-  const text = `${JSON.stringify({ direction, space, trials }, null, 2)}\n`;
-  process.stdout.write(format === "csv" ? studyCsv({ folder, direction, space, trials }) : text);
+  const { folder: _, ...study }: StoredStudy = await readStudy(folder);
+  process.stdout.write(format === "csv" ? studyCsv({ folder, ...study }) : `${JSON.stringify(study, null, 2)}\n`);
 }
 
 async function pageCommand(folder: string, { port, html }: { port: number; html?: string }): Promise<void> {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { confusionMatrix } from "../metrics/index.ts";
 import { pipeline } from "../pipelines/index.ts";
 import { cutAndWhole, runConfig, tinyBert, tinyTokenizer, writeRowsTo } from "../testing/method-runs.ts";
 
@@ -58,6 +59,38 @@ test("a new model learns two classes; its result opens in the pipeline, and goes
   const three = { train: await writeRowsTo(folder, "three.jsonl", others), validationShare: 0, maxLength: 32 };
   const anew = await runConfig(configOf("anew", { model, data: three, training: { steps: 1 } }));
   expect(anew.facts).toMatchObject({ head: "new", "class z": 13 });
+}, 60_000);
+
+test("the report has the confusion matrix and the worst mistakes of the model that is saved", async () => {
+  // half of the labels are turned round, so that there are mistakes
+  const noisy = rows.map(({ text, label }, i) => ({ text, label: i % 4 < 2 ? label : "other" }));
+  const validation = await writeRowsTo(folder, "noisy.jsonl", noisy);
+  const data = { train: validation, validation, maxLength: 32 };
+  const output = join(folder, "reported");
+  await runConfig(configOf("reported", { data, training: { epochs: 4, batchSize: 8 }, evaluation: { interval: 6 } }));
+  const classify = await pipeline("text-classification", join(output, "model"));
+  const answers = await Promise.all(noisy.map(async ({ text }) => (await classify.run(text))[0]));
+  const labels = ["bad", "good", "other"];
+  const { counts } = confusionMatrix(
+    answers.map(({ label }) => label),
+    noisy.map(({ label }) => label),
+    { classes: labels },
+  );
+  const { confusion, mistakes } = JSON.parse(await readFile(join(output, "report.json"), "utf8"));
+  expect(confusion).toEqual({ labels, counts: counts.map((row) => [...row]) });
+  const wrong = answers.flatMap(({ label, score }, i) => (label === noisy[i].label ? [] : [{ i, label, score }]));
+  const [surest] = wrong.sort((a, b) => b.score - a.score);
+  expect(mistakes).toHaveLength(Math.min(20, wrong.length));
+  expect(mistakes[0].probability).toBeCloseTo(surest.score, 4);
+  for (const { place, text, label, answer } of mistakes) {
+    const at = Number(place.split(":").at(-1)) - 1;
+    expect({ text, label, answer }).toEqual({ ...noisy[at], answer: answers[at].label });
+  }
+  const html = await readFile(join(output, "report.html"), "utf8");
+  expect(html).toContain(`noisy.jsonl:${surest.i + 1}`);
+  const card = await readFile(join(output, "model", "README.md"), "utf8");
+  expect(card).toContain("## Confusion matrix");
+  expect(card).toMatch(/\| {2}\| bad \| good \| other \|/);
 }, 60_000);
 
 test("cut and resumed: the losses of a run that was not cut, to the bit", async () => {
@@ -130,6 +163,8 @@ test("wrong data and settings are said", async () => {
   await expect(withRows("smooth", rows, { problem: "regression", labelSmoothing: 0.1 })).rejects.toThrow(
     "method.labelSmoothing",
   );
+  const samples = { prompts: ["a film"] };
+  await expect(runConfig(configOf("sampled", { samples }))).rejects.toThrow("does not go on with a text");
   await expect(withRows("packed", rows, {}, { packing: true })).rejects.toThrow("reads whole texts");
   await expect(withRows("empty", [{ text: "", label: "x" }])).rejects.toThrow("an empty text");
 }, 60_000);

@@ -6,6 +6,7 @@ import { adapted } from "./parts/adapters.ts";
 import { warnOfImbalance, withTrainedHead } from "./parts/class-choice.ts";
 import { classificationObjective } from "./parts/classification-objective.ts";
 import {
+  askedTexts,
   type Classified,
   choiceOf,
   classifiedBatch,
@@ -106,7 +107,10 @@ evaluation:
           async ({ text, textPair: pair, label }, index) => {
             const encoding = await tokenizer.encodeText(text, { pair, maxLength: form.maxLength });
             const target = targetOf(label, problem, choice, texts.placeOf(index));
-            return { example: { ...tokensOf(encoding), target }, isTooLong: encoding.overflowing.length > 0 };
+            return {
+              example: { ...tokensOf(encoding), target, row: index },
+              isTooLong: encoding.overflowing.length > 0,
+            };
           },
           { data: config.data, context, limit: `${form.maxLength} tokens` },
         );
@@ -132,6 +136,12 @@ evaluation:
           ...(choice && Object.fromEntries(choice.names.map((name, i) => [`class ${name}`, choice.counts[i]]))),
           ...(validation && { "validation examples": validation.length }),
         },
+        ...(problem === "single" &&
+          choice &&
+          validation &&
+          opened.validation && {
+            classifier: askedTexts(model, choice, { rows: opened.validation, kept: validation }),
+          }),
         fingerprint: opened.fingerprint,
         preview: (count) => previewClassified(train.slice(0, count), { tokenizer, names: choice?.names }),
         close: opened.close,

@@ -69,6 +69,34 @@ const lossesOf = (events: readonly MethodEvent[]) =>
 const accuracyOf = (events: readonly MethodEvent[]) =>
   events.flatMap((event) => (event.type === "evaluation" ? [event.metrics.accuracy] : [])).at(-1);
 
+function shareRight(counts: readonly (readonly number[])[]): number {
+  const hits = counts.reduce((sum, row, i) => sum + row[i], 0);
+  return hits / counts.flat().reduce((a, b) => a + b, 0);
+}
+
+test("the report shows mistaken pictures with their files, those that fill up a batch once", async () => {
+  const { events } = await run("mistakes", {
+    training: { steps: 1, batchSize: 5 },
+    optimizer: { learningRate: 1e-6 },
+  });
+  const { confusion, mistakes } = JSON.parse(await readFile(join(root, "runs", "mistakes", "report.json"), "utf8"));
+  const ready = events.find((event) => event.type === "ready");
+  const measured = Number(ready?.facts["validation pictures"]);
+  expect(measured % 5).not.toBe(0);
+  expect(confusion.counts.flat().reduce((a: number, b: number) => a + b, 0)).toBe(measured);
+  expect(shareRight(confusion.counts)).toBeCloseTo(accuracyOf(events) as number, 6);
+  expect(mistakes.length).toBeGreaterThan(0);
+  for (const { place, picture, label } of mistakes) {
+    expect(place).toContain(join("pictures", label));
+    const raw = await sharp(Buffer.from(picture.split(",")[1], "base64"))
+      .greyscale()
+      .raw()
+      .toBuffer();
+    expect([...raw]).toEqual([...(await sharp(place).greyscale().raw().toBuffer())]);
+  }
+  expect(await readFile(join(root, "runs", "mistakes", "report.html"), "utf8")).toContain(mistakes[0].picture);
+});
+
 const changes = {
   crop: { padding: 1 },
   flip: {},
@@ -85,6 +113,9 @@ test("a network learns from folders of pictures, from nothing; what is saved is 
   expect(accuracyOf(events)).toBeGreaterThan(0.9);
   const ready = events.find((event) => event.type === "ready");
   expect(ready?.facts.classes).toBe(3);
+  const { confusion } = JSON.parse(await readFile(join(root, "runs", "learns", "report.json"), "utf8"));
+  expect(confusion.labels).toEqual([...classes]);
+  expect(shareRight(confusion.counts)).toBeCloseTo(accuracyOf(events) as number, 6);
   const folder = join(root, "runs", "learns", "model");
   const model = await fromPretrained(folder, { task: "image-classification", strict: true });
   expect(model).toBeInstanceOf(ConvNetForImageClassification);

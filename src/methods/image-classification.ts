@@ -8,10 +8,12 @@ import { type Objective, type Scorer, type SupervisedOptions, supervised } from 
 import { defineMethod } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import { batchMixture, classChanges, pictureAugmentation } from "./parts/augmentation.ts";
+import { type AskedClassifier, smallPicture } from "./parts/class-answers.ts";
 import { type ClassBatch, learnedBatches, measuredBatches } from "./parts/class-batches.ts";
 import { openClassPictures } from "./parts/class-rows.ts";
 import { openModel } from "./parts/models.ts";
 import { imageSettings, type PictureForm, pictureForm } from "./parts/picture-form.ts";
+import { placeOfPicture, type ReadablePictures } from "./parts/pictures.ts";
 
 type Model = TaskModels["image-classification"];
 
@@ -90,6 +92,7 @@ training:
         "smallest class": smallestClass(labels, train.kept),
         ...(validation && { "validation pictures": validation.kept.length }),
       },
+      ...(validation && { classifier: askedPictures(model, labels, validation) }),
       fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
       preview: async (count) =>
         train.kept
@@ -98,6 +101,20 @@ training:
           .join("\n"),
       close: () => opened.close(),
     };
+  },
+});
+
+/** A classifier, and the pictures that it is measured on. */
+const askedPictures = (
+  model: Model,
+  names: readonly string[],
+  pictures: ReadablePictures<number>,
+): AskedClassifier<ClassBatch> => ({
+  names,
+  outputs: (batch) => scoredBatch(model, batch),
+  async exampleAt(index) {
+    const { index: row } = pictures.kept[index];
+    return { place: await placeOfPicture(pictures, row), picture: smallPicture(await pictures.decode(row)) };
   },
 });
 
@@ -168,13 +185,15 @@ const smoothed = (targets: Tensor<"f32">, share: number): Tensor<"f32"> =>
 const softCrossEntropy = (logits: Tensor<"f32">, targets: Tensor<"f32">): Tensor<"f32"> =>
   neg(mean(sum(mul(targets, logSoftmax(logits, -1)), { axes: -1 })));
 
+const scoredBatch = (model: Model, { labels, pixelValues, pixelMask }: ClassBatch) => ({
+  logits: model.forward({ pixelValues, pixelMask }).logits,
+  labels: labels as Tensor<"i32">,
+});
+
 function classScorer(model: Model): Scorer<ClassBatch> {
   const metric = metricsOf("classification");
   return {
-    outputs: ({ labels, pixelValues, pixelMask }) => ({
-      logits: model.forward({ pixelValues, pixelMask }).logits,
-      labels: labels as Tensor<"i32">,
-    }),
+    outputs: (batch) => scoredBatch(model, batch),
     add({ logits, labels }) {
       const width = logits.shape[1];
       const rows = Array.from(labels.data as Int32Array, (label, i) => ({

@@ -14,6 +14,7 @@ export {
   type MethodDefinition,
   type PreparedMethod,
 } from "./method.ts";
+export type { AskedClassifier } from "./parts/class-answers.ts";
 export { type Plan, planOf } from "./plan.ts";
 export { methods } from "./registry.ts";
 export { finalAnswer, isSameAnswer } from "./rl/answers.ts";

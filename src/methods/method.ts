@@ -6,6 +6,7 @@ import type { Module } from "../nn/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Objective } from "../train/index.ts";
 import { type SharedConfig, type SharedInput, sharedSections } from "./config/schema.ts";
+import type { AskedClassifier } from "./parts/class-answers.ts";
 
 /** Where a method is prepared. */
 export interface MethodContext {
@@ -40,6 +41,8 @@ export interface PreparedMethod<B> {
   fingerprint: Readonly<Record<string, string>>;
   /** Texts for prompts, by the model as it is now. */
   sample?(prompt: string, options: { maxNewTokens: number; temperature: number; seed: number }): Promise<string>;
+  /** Of a classifier: what it answers in the end on the validation data is part of the report and the card. */
+  classifier?: AskedClassifier<B>;
   /** Closes the files that are read. */
   close(): Promise<void>;
 }

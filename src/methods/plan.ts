@@ -1,5 +1,5 @@
 /** What a config comes to, before it is trained. */
-import { bytesPerElement } from "../base/index.ts";
+import { bytesPerElement, OptionError } from "../base/index.ts";
 import { parameterCount } from "../nn/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
@@ -49,8 +49,12 @@ export interface Assembled {
   validationData: AnyPreparedMethod["validationData"];
 }
 
-/** The optimizer, the schedule and the data as the config has them. */
+/**
+ * The optimizer, the schedule and the data as the config has them.
+ * @throws OptionError for samples of a method that writes no texts
+ */
 export function assemble(config: SharedConfig, prepared: AnyPreparedMethod): Assembled {
+  requireSampler(config, prepared);
   const pace = paceOf(config, prepared.batchesPerEpoch);
   const { overfitBatches, fastDevRun } = config.training;
   const { learningRate = 1e-4 } = config.optimizer;
@@ -68,6 +72,16 @@ export function assemble(config: SharedConfig, prepared: AnyPreparedMethod): Ass
     trainData: few,
     validationData,
   };
+}
+
+function requireSampler({ samples }: SharedConfig, { sample }: AnyPreparedMethod): void {
+  if (!samples || sample) return;
+  throw new OptionError({
+    where: "config, samples",
+    expected: "none: such a model does not go on with a text",
+    received: `${samples.prompts.length} prompts`,
+    fix: "leave them out",
+  });
 }
 
 /** What a training will take. */

@@ -6,6 +6,7 @@ import { exists, FolderLock, makeFolder, readJson, withWriteErrors, writeJson } 
 import { parameterCount } from "../nn/index.ts";
 import { isWeightAverage } from "../optim/index.ts";
 import {
+  type ClassAnswers,
   csv,
   isModelCard,
   jsonl,
@@ -21,6 +22,7 @@ import type { ResolvedConfig } from "./config/read.ts";
 import { checkpointsActivations, type SharedConfig } from "./config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "./method.ts";
 import { cardOf, settingsOf } from "./parts/card.ts";
+import { classAnswers } from "./parts/class-answers.ts";
 import { frozenUntil } from "./parts/freezing.ts";
 import { type Assembled, assemble, monitorOf } from "./plan.ts";
 
@@ -37,6 +39,7 @@ export type MethodEvent =
       facts: Readonly<Record<string, string | number>>;
     }
   | { type: "sample"; step: number; prompt: string; text: string }
+  | ({ type: "classes"; step: number } & ClassAnswers)
   | { type: "saved"; path: string };
 
 /** How a run is watched and ended. */
@@ -183,8 +186,25 @@ export async function* trainPrepared(
   }
   if (!progress.isComplete) return;
   const { optimizer } = assembled;
-  const save = () => saveResult(resolved, prepared, { parameters, progress });
-  yield { type: "saved", path: await (isWeightAverage(optimizer) ? optimizer.withAverages(save) : save()) };
+  const finish = async (): Promise<{ classes: ClassAnswers | undefined; path: string }> => {
+    const classes = await answersInTheEnd(config, prepared, assembled, options.cancelSignal);
+    return { classes, path: await saveResult(resolved, prepared, { parameters, progress, classes }) };
+  };
+  const { classes, path } = await (isWeightAverage(optimizer) ? optimizer.withAverages(finish) : finish());
+  if (classes) yield { type: "classes", step: progress.step, ...classes };
+  yield { type: "saved", path };
+}
+
+/** Of what it was measured on; batches that are learned by heart have no examples of the validation data. */
+async function answersInTheEnd(
+  { training, evaluation }: SharedConfig,
+  { classifier }: AnyPreparedMethod,
+  { validationData }: Assembled,
+  signal: AbortSignal | undefined,
+): Promise<ClassAnswers | undefined> {
+  if (!classifier || validationData?.count === undefined || training.overfitBatches !== undefined) return undefined;
+  const { count } = validationData;
+  return classAnswers(classifier, validationData, { batches: Math.min(evaluation.batches ?? count, count), signal });
 }
 
 /** What the card says of a training, as it went. */
@@ -265,16 +285,15 @@ async function* samplesAt(
 async function saveResult(
   { method, config, folder }: ResolvedConfig,
   { objective, facts, fingerprint }: AnyPreparedMethod,
-  { parameters, progress }: { parameters: { all: number; trained: number }; progress: Progress },
+  result: { parameters: { all: number; trained: number }; progress: Progress; classes: ClassAnswers | undefined },
 ): Promise<string> {
   return writeModelFolder(folder, async (temporary) => {
     await (objective.saveResult ?? objective.save)(temporary);
     const earlier = await readFile(join(folder, "model", "README.md"), "utf8").catch(() => undefined);
     if (earlier !== undefined && !isModelCard(earlier)) return; // somebody's own, which stays
-    const { step, seconds, measured } = progress;
-    await writeModelCard(
-      temporary,
-      cardOf(config, { method, folder, facts, fingerprint, parameters, step, seconds, measured }),
-    );
+    const { parameters, classes } = result;
+    const { step, seconds, measured } = result.progress;
+    const run = { method, folder, facts, fingerprint, parameters, step, seconds, measured };
+    await writeModelCard(temporary, cardOf(config, { ...run, confusion: classes?.confusion }));
   });
 }

@@ -55,7 +55,7 @@ test("one class of several, weighted and smoothed", async () => {
     ...silent,
   });
   const problem = "single";
-  const examples = ids.map((row, i) => ({ ...textOf(row), target: [labels[i]] }));
+  const examples = ids.map((row, i) => ({ ...textOf(row), target: [labels[i]], row: i }));
   const batch = classifiedBatch(examples, { problem, classCount: weights.length, form });
   const options = { problem, labelSmoothing, weights: Float32Array.from(weights) } as const;
   const objective = classificationObjective(model, options);
@@ -74,7 +74,7 @@ test("several classes, with weights of their ones", async () => {
     task: "sequence-classification",
     ...silent,
   });
-  const examples = ids.map((row, i) => ({ ...textOf(row), target: labels[i] }));
+  const examples = ids.map((row, i) => ({ ...textOf(row), target: labels[i], row: i }));
   const batch = classifiedBatch(examples, { problem: "multiple", classCount: weights.length, form });
   const options = { problem: "multiple", weights: Float32Array.from(weights) } as const;
   await expectLoss(classificationObjective(model, options), batch, loss);
@@ -91,6 +91,7 @@ test("tags, smoothed", async () => {
     ...textOf(row),
     labels: Int32Array.from(labels[i]),
     wordStarts: Uint8Array.from(labels[i], (label) => Number(label >= 0)),
+    row: i,
   }));
   const objective = taggingObjective(model, { names: model.config.labels, labelSmoothing });
   await expectLoss(objective, taggedBatch(examples, form), loss);

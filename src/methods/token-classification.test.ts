@@ -54,6 +54,24 @@ test.each(["first", "all"])(
   60_000,
 );
 
+test("the report has the words that were taken for others, in their sentences", async () => {
+  const config = configOf("reported", { training: { epochs: 1, batchSize: 9 }, evaluation: { interval: 4 } });
+  const { evaluations } = await runConfig(config);
+  const { confusion, mistakes } = JSON.parse(await readFile(join(config.output, "report.json"), "utf8"));
+  expect(confusion.labels).toEqual(["B-LOC", "B-PER", "I-PER", "O"]);
+  const sums = confusion.counts.map((row: number[]) => row.reduce((a, b) => a + b, 0));
+  expect(sums).toEqual([36, 36, 36, 54]);
+  const hits = confusion.counts.reduce((sum: number, row: number[], i: number) => sum + row[i], 0);
+  expect(hits / 162).toBeCloseTo(evaluations.at(-1)?.accuracy as number, 6);
+  expect(mistakes).toHaveLength(Math.min(20, 162 - hits));
+  for (const { place, text, label } of mistakes) {
+    const { tokens, tags } = rows[Number(place.split(":").at(-1)) - 1];
+    const word = text.split(" ").findIndex((each: string) => each.startsWith("«"));
+    expect(text.replaceAll(/[«»]/g, "")).toBe(tokens.join(" "));
+    expect(tags[word]).toBe(label);
+  }
+}, 60_000);
+
 test("cut and resumed: the losses of a run that was not cut, to the bit", async () => {
   const { whole, parts } = await cutAndWhole(configOf("resumed", { training: { batchSize: 9 } }));
   expect(parts).toEqual(whole);

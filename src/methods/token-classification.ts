@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { Rows, TaggedTokens } from "../data/index.ts";
 import { defineMethod } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
+import type { AskedClassifier } from "./parts/class-answers.ts";
 import { chooseClasses, withTrainedHead } from "./parts/class-choice.ts";
 import { withExamples } from "./parts/examples.ts";
 import { newModelDefaults, openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { previewTagged, requireLabelled, type Tagged, taggedBatch, taggedEncoder } from "./parts/tagged-words.ts";
-import { taggingObjective } from "./parts/tagging-objective.ts";
+import { scoredTokens, type TaggedBatch, taggingObjective } from "./parts/tagging-objective.ts";
 import { encodeExamples, lengthFacts, measuredBatches, textForm, trainingBatches } from "./parts/text-batches.ts";
 
 const settings = {
@@ -76,12 +77,18 @@ evaluation:
       const encode = (sentences: Rows<TaggedTokens>) =>
         encodeExamples<TaggedTokens, Tagged>(
           sentences,
-          (sentence, index) => encoder.encode(sentence, sentences.placeOf(index)),
+          (sentence, index) => encoder.encode(sentence, index, sentences.placeOf(index)),
           { data: config.data, context, limit: `${form.maxLength} tokens` },
         );
       const [train, validation] = [await encode(rows), opened.validation && (await encode(opened.validation))];
       requireLabelled(train);
       encoder.warn(context.onWarning);
+      const classifier: AskedClassifier<TaggedBatch> | undefined = opened.validation &&
+        validation && {
+          names,
+          outputs: (batch) => scoredTokens(model, batch),
+          exampleAt: sentenceAt(opened.validation, validation, encoder.marked),
+        };
       const batches = {
         config,
         lengthOf: ({ ids }: Tagged) => ids.length,
@@ -101,9 +108,22 @@ evaluation:
           ...Object.fromEntries(names.map((name, i) => [`tag ${name}`, choice.counts[i]])),
           ...(validation && { "validation examples": validation.length }),
         },
+        ...(classifier && { classifier }),
         fingerprint: opened.fingerprint,
         preview: async (count) => previewTagged(train.slice(0, count), tokenizer, names),
         close: opened.close,
       };
     }),
 });
+
+/** What tells a sentence that is measured on, with the word that a token is of. */
+const sentenceAt =
+  (
+    rows: Rows<TaggedTokens>,
+    kept: readonly Tagged[],
+    marked: (sentence: TaggedTokens, token: number) => Promise<string>,
+  ): AskedClassifier<never>["exampleAt"] =>
+  async (index, token) => {
+    const { row } = kept[index];
+    return { place: rows.placeOf(row), text: await marked(await rows.row(row), token) };
+  };

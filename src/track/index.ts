@@ -38,9 +38,10 @@ export {
   type TestResult,
 } from "./monitor/statistics.ts";
 export type { WindowMeasures } from "./monitor/window.ts";
+export { pngUrl } from "./png.ts";
 export { type QueueOptions, queuedTracker, type TrackerSink } from "./queued.ts";
 export { comparisonHtml } from "./report/comparison.ts";
-export type { Confusion, ReportExtras, Sample } from "./report/extras.ts";
+export type { ClassAnswers, Confusion, Mistake, ReportExtras, Sample } from "./report/extras.ts";
 export { type ReportOptions, reportHtml, writeReport } from "./report/report.ts";
 export { type ReportTrackerOptions, report } from "./report/report-tracker.ts";
 export { compareRuns, type RunComparison, type RunSummaryRow, summaryRow } from "./runs/compare-runs.ts";

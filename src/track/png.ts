@@ -36,6 +36,10 @@ export function pngOf({ width, height, rgb }: Picture): Uint8Array {
   ]);
 }
 
+/** A picture as a PNG file in a URL, for pages that need no other file. @throws OptionError as `pngOf` */
+export const pngUrl = (picture: Picture): string =>
+  `data:image/png;base64,${Buffer.from(pngOf(picture)).toString("base64")}`;
+
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const name = Buffer.from(type, "latin1");
   const bytes = Buffer.alloc(12 + data.length);

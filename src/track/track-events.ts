@@ -1,3 +1,4 @@
+import type { ClassAnswers } from "./report/extras.ts";
 import type { RunDescription, RunEnd, Tracker } from "./tracker.ts";
 
 /** The events of a training that trackers follow, as `train` yields them; others pass by. */
@@ -14,6 +15,7 @@ export type TrackedEvent =
     }
   | { type: "evaluation"; step: number; validationLoss: number; metrics: Readonly<Record<string, number>> }
   | { type: "sample"; step: number; prompt: string; text: string }
+  | ({ type: "classes"; step: number } & ClassAnswers)
   | { type: "finished"; step: number; reason: string };
 
 type EventOf<K extends TrackedEvent["type"]> = Extract<TrackedEvent, { type: K }>;
@@ -51,6 +53,7 @@ class Follower {
   private hasStarted = false;
   private step = 0;
   private values: Record<string, number> = {};
+  private classes: ClassAnswers | undefined;
 
   constructor(run: RunDescription, trackers: readonly Tracker[]) {
     this.run = run;
@@ -71,6 +74,9 @@ class Follower {
         break;
       case "sample":
         for (const tracker of this.trackers) tracker.text(event.step, event.prompt, event.text);
+        break;
+      case "classes":
+        this.classes = { confusion: event.confusion, mistakes: event.mistakes };
         break;
       case "finished":
         this.start(0); // where no step was left to do
@@ -101,8 +107,8 @@ class Follower {
 
   async finish(end: RunEnd): Promise<void> {
     if (!this.hasStarted) return;
-    const { step, values } = this;
-    for (const tracker of this.trackers) await tracker.finish({ end, step, values });
+    const { step, values, classes } = this;
+    for (const tracker of this.trackers) await tracker.finish({ end, step, values, ...(classes && { classes }) });
   }
 }
 

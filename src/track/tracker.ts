@@ -1,3 +1,5 @@
+import type { ClassAnswers } from "./report/extras.ts";
+
 /** A value of a configuration, as trackers show it. */
 export type ConfigValue = string | number | boolean | null;
 
@@ -23,6 +25,8 @@ export interface RunSummary {
   step: number;
   /** Last and best numbers, by name. */
   values: Readonly<Record<string, number>>;
+  /** What a classifier answers on the validation data. */
+  classes?: ClassAnswers;
 }
 
 /** A picture: rows from the top, pixels from the left, red, green and blue from 0 to 255. */

@@ -4,6 +4,7 @@ import { DataError, isObject, known, nearest, OptionError, type OptionNames } fr
 import { outputTail, type ProcessOptions, runTask } from "./process.ts";
 import type { Report } from "./records.ts";
 import type { Space } from "./space.ts";
+import { takeUp } from "./take-up.ts";
 import type { RunTrial, Trial, TrialResult } from "./trial.ts";
 
 /** Which of a trial's reports is its value. */
@@ -30,6 +31,11 @@ export interface CommandOptions extends Omit<ProcessOptions, "execArgv"> {
   cwd?: string;
   /** Whether a trial that is begun again finds its files, to go on with them. @default false: its folder is emptied */
   keepsFolder?: boolean;
+  /**
+   * Whether a trial that continues another begins in a copy of that one's folder, to go on from its checkpoint.
+   * @default false: the command reads {continues}
+   */
+  copiesFolder?: boolean;
 }
 
 const names: OptionNames<CommandOptions> = {
@@ -39,6 +45,7 @@ const names: OptionNames<CommandOptions> = {
   value: true,
   cwd: true,
   keepsFolder: true,
+  copiesFolder: true,
   env: true,
   graceMs: true,
 };
@@ -56,7 +63,7 @@ export function commandRun<S extends Space>(space: S, options: CommandOptions): 
   const where = "commandRun";
   known(where, options, names);
   const { command, metric, metricsFile = "{folder}/metrics.jsonl", value = "last", keepsFolder = false } = options;
-  const { cwd = process.cwd(), env, graceMs } = options;
+  const { cwd = process.cwd(), env, graceMs, copiesFolder = false } = options;
   if (command.length === 0)
     throw new OptionError({ where, expected: "a program", received: "no word", fix: "name one" });
   if (!["last", "smallest", "largest"].includes(value)) {
@@ -68,6 +75,7 @@ export function commandRun<S extends Space>(space: S, options: CommandOptions): 
   return async (typed) => {
     const trial = typed as unknown as Trial;
     if (trial.attempt > 1 && !keepsFolder) await rm(trial.folder, { recursive: true, force: true });
+    if (copiesFolder) await takeUp(trial);
     const words = wordsOf(command, space, trial);
     const file = filled(metricsFile, trial) ?? metricsFile;
     const follower = new MetricsFollower(file, metric);

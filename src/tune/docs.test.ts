@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { methods, resolveConfig, withField } from "../methods/index.ts";
 import { docPage, runBlock } from "../testing/doc-programs.ts";
 import * as tune from "./index.ts";
 
@@ -35,7 +36,18 @@ test("the study is read, and its first trial is the one that it says", async () 
     expect(options).toMatchObject({ trials: 40, concurrency: 2, trialTimeoutMs: 3_600_000, direction: "minimize" });
     const words = example({ folder: "x", threads: 1 });
     expect(words.slice(0, 3)).toEqual(["kindling", "train", join(folder, "train.yaml")]);
-    for (const word of words.slice(3, -4)) expect(word).toMatch(/^(learningRate|layers|optimizer|momentum)=/);
+    const overrides = words.slice(3);
+    expect(overrides.at(-1)).toBe("output=x/run");
+    const config = { method: "sft", model: "a/b", data: { train: "c.jsonl" } };
+    const where = { methods, where: "study", folder, name: "x" };
+    const resolved = await resolveConfig(overrides.reduce<unknown>(withField, config), where);
+    expect(Object.keys(resolved.config.optimizer)).toEqual(expect.arrayContaining(["learningRate", "name"]));
+    const [, promoted, front] = blocks("yaml");
+    for (const [i, more] of [promoted, `${front}config: train.yaml\n`].entries()) {
+      const text = `space: { x: [1, 2] }\n${more}${i === 0 ? "metric: validationLoss\n" : ""}`;
+      await writeFile(join(folder, "more.yaml"), text);
+      expect((await tune.readStudyFile(join(folder, "more.yaml"))).options.sampler.name).toBe(["asha", "tpe"][i]);
+    }
   } finally {
     await rm(folder, { recursive: true });
   }

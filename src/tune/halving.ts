@@ -52,7 +52,7 @@ export function halvingSampler(options: HalvingOptions): Sampler {
 }
 
 /** From the largest down, so that it is reached exactly. Whole budgets stay whole. */
-function budgetsOf(least: number, most: number, reduction: number): number[] {
+export function budgetsOf(least: number, most: number, reduction: number): number[] {
   const budgets: number[] = [];
   const isWhole = Number.isInteger(least) && Number.isInteger(most);
   for (let budget = most; budget >= least * (1 - 1e-9); budget /= reduction)

@@ -2,6 +2,7 @@
  * Searches for good settings: spaces, samplers, pruners, studies that survive a crash, trials in processes,
  * cross-validation, a page with the trials. Imports base/ and files/.
  */
+export { type AshaSamplerOptions, ashaSampler } from "./asha.ts";
 export { type CommandOptions, commandRun, type FinalValue } from "./command.ts";
 export {
   type CrossValidateOptions,
@@ -43,6 +44,7 @@ export {
 export {
   bestTrial,
   type Direction,
+  paretoFront,
   type Report,
   type StudyView,
   type TrialRecord,

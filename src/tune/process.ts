@@ -44,7 +44,7 @@ const threadVariables = [
 ];
 
 /** The file in a trial's folder that has what its process wrote. */
-const OUTPUT_FILE = "output.log";
+export const OUTPUT_FILE = "output.log";
 
 /**
  * Trials in processes of their own: each imports a module and calls its default export, a `RunTrial`. A process that

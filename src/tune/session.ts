@@ -23,6 +23,7 @@ export interface TuneEvent {
 interface SessionOptions {
   space: Space;
   direction: Direction;
+  objectives: Readonly<Record<string, Direction>> | undefined;
   sampler: Sampler;
   pruner: Pruner | undefined;
   run: RunTrial;
@@ -155,14 +156,14 @@ export class Session {
 
   /** Undefined when the study ends before the trial. */
   private async outcomeOf(record: TrialRecord): Promise<Outcome | undefined> {
-    const { run, trialTimeoutMs } = this.options;
+    const { run, trialTimeoutMs, objectives = {} } = this.options;
     const late = new AbortController();
     const seconds = trialTimeoutMs / 1000;
     const timer = after(trialTimeoutMs, () => late.abort(new Error(`it took longer than ${seconds} s`)));
     const signal = AbortSignal.any([this.end.signal, late.signal]);
     try {
       const work = (async () => run(this.trialOf(record, signal)))();
-      return outcomeOfResult(await unlessAbandoned(work, signal));
+      return outcomeOfResult(await unlessAbandoned(work, signal), Object.keys(objectives));
     } catch (error) {
       if (error instanceof TrialPruned) return { state: "pruned" };
       if (this.end.signal.aborted) return undefined;
@@ -234,9 +235,18 @@ async function unlessAbandoned<T>(work: Promise<T>, signal: AbortSignal): Promis
   });
 }
 
-function outcomeOfResult(result: number | TrialResult): Outcome {
+function outcomeOfResult(result: number | TrialResult, objectives: readonly string[]): Outcome {
   const { value, constraints, metrics } = typeof result === "object" ? (result ?? {}) : { value: result };
   const numbers = [value, ...Object.values(constraints ?? {})];
+  const missing = objectives.find((name) => !Number.isFinite(metrics?.[name]));
+  if (missing !== undefined) {
+    const received = `${missing} ${metrics?.[missing] ?? "is not there"}`;
+    const fix = "return { value, metrics } with all of them";
+    return {
+      state: "failed",
+      error: errorMessage({ where: "run", expected: "a finite metric for each objective", received, fix }),
+    };
+  }
   if (numbers.every(Number.isFinite))
     return { state: "complete", value, ...withoutUndefined({ constraints, metrics }) };
   const received = `value ${String(value)}${constraints ? `, constraints ${JSON.stringify(constraints)}` : ""}`;

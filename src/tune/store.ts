@@ -11,13 +11,15 @@ import {
   writeJson,
 } from "../files/index.ts";
 import { eventLine, type Journal, parseEvent, type StudyEvent, Trials } from "./journal.ts";
-import type { Direction, StudyView } from "./records.ts";
+import { areObjectives, type Direction, isDirection, type StudyView } from "./records.ts";
 import { parseSpace, type Space } from "./space.ts";
 
 /** What a study searches for; it stays the same as long as there is the study. */
 export interface StudyDefinition {
   space: Space;
   direction: Direction;
+  /** Metrics that matter besides the value. @default none */
+  objectives?: Readonly<Record<string, Direction>>;
 }
 
 /** A study that is kept in a folder. */
@@ -118,14 +120,19 @@ async function readDefinition(folder: string): Promise<StudyDefinition> {
     const fix = "name the folder of a study, which kindling tune has made";
     throw new DataError({ where: folder, expected: "a study (study.json)", received: "none", fix });
   }
-  const { format, space, direction } = await readJson(path);
-  if (format !== FORMAT || (direction !== "minimize" && direction !== "maximize") || !isObject(space)) {
+  const { format, space, direction, objectives } = await readJson(path);
+  const isFine = isDirection(direction) && (objectives === undefined || areObjectives(objectives));
+  if (format !== FORMAT || !isFine || !isObject(space)) {
     const received = `format ${JSON.stringify(format)}, direction ${JSON.stringify(direction)}`;
     const expected = `a study of format ${FORMAT}`;
     throw new DataError({ where: path, expected, received, fix: "use the version of Kindling that made it" });
   }
   const parameters = Object.entries(space).map(([name, parameter]) => [name, asWritten(parameter)]);
-  return { space: parseSpace(path, Object.fromEntries(parameters)), direction };
+  return {
+    space: parseSpace(path, Object.fromEntries(parameters)),
+    direction,
+    ...(objectives !== undefined && { objectives: objectives as Record<string, Direction> }),
+  };
 }
 
 /** A condition in the form in which users write it. */
@@ -162,6 +169,14 @@ function requireSame(folder: string, before: StudyDefinition, now: StudyDefiniti
       where: folder,
       expected: `to ${before.direction}, as the study does`,
       received: now.direction,
+      fix,
+    });
+  const [objectives, others] = [before.objectives, now.objectives].map((each) => JSON.stringify(each ?? {}));
+  if (objectives !== others)
+    throw new DataError({
+      where: `${folder}: objectives`,
+      expected: `${objectives}, as the study has them`,
+      received: others,
       fix,
     });
   const names = new Set([...Object.keys(before.space), ...Object.keys(now.space)]);

@@ -36,7 +36,7 @@ test("a config is a training whose run is in the trial's folder", async () => {
     expect.stringMatching(/^layers=[12]$/),
     "epochs=2",
     "steps=1",
-    ...["--runs", "runs/0000", "--name", "run"],
+    "output=runs/0000/run",
   ]);
 });
 

@@ -3,6 +3,7 @@ import { basename, dirname, extname, resolve } from "node:path";
 import { parse } from "yaml";
 import { checkOptions, DataError, isObject, listedNames, nearest, OptionError, withYamlErrors } from "../base/index.ts";
 import { withReadErrors } from "../files/index.ts";
+import { ashaSampler } from "./asha.ts";
 import { commandRun, type FinalValue, wordsOf } from "./command.ts";
 import { halvingSampler } from "./halving.ts";
 import { moduleRun } from "./process.ts";
@@ -32,19 +33,24 @@ export interface StudyFileOptions {
 const fields = [
   ...["name", "space", "direction", "sampler", "pruner", "trials", "concurrency", "timeoutSeconds"],
   ...["trialTimeoutSeconds", "mostFailures", "target", "patience", "run", "command", "config", "overrides"],
-  ...["budget", "metric", "metricsFile", "value", "keepsFolder", "env"],
+  ...["budget", "metric", "metricsFile", "value", "keepsFolder", "copiesFolder", "env", "objectives"],
 ];
+
+/** A sampler of budgets with the one that chooses values, where that is named. */
+const withSampler =
+  <T>(make: (options: T) => Sampler) =>
+  (options: Record<string, unknown>): Sampler => {
+    const { sampler, ...rest } = options;
+    return make({ ...rest, ...(sampler !== undefined && { sampler: partOf("sampler", sampler, samplers) }) } as T);
+  };
 
 const samplers: Readonly<Record<string, (options: never) => Sampler>> = {
   tpe: tpeSampler,
   random: randomSampler,
   halton: haltonSampler,
   grid: gridSampler,
-  halving: (options: Record<string, unknown>) => {
-    const { sampler, ...rest } = options;
-    const inner = sampler === undefined ? {} : { sampler: partOf("sampler", sampler, samplers) };
-    return halvingSampler({ ...rest, ...inner } as never);
-  },
+  halving: withSampler(halvingSampler),
+  asha: withSampler(ashaSampler),
 };
 
 const pruners: Readonly<Record<string, (options: never) => Pruner>> = {
@@ -70,6 +76,8 @@ export async function readStudyFile(
   const space = parseSpace(`${path}: space`, json.space);
   const { direction = "minimize", trials, concurrency, mostFailures, target, patience } = json;
   const numbers = { trials, concurrency, mostFailures, target, patience };
+  if (json.objectives !== undefined && !isObject(json.objectives))
+    throw wrong(`${path}: objectives`, "a direction for each metric, as { accuracy: maximize }", json.objectives);
   const times = {
     timeoutMs: milliseconds(json.timeoutSeconds),
     trialTimeoutMs: milliseconds(json.trialTimeoutSeconds),
@@ -79,6 +87,7 @@ export async function readStudyFile(
   const options = {
     ...defined({ ...numbers, ...times }),
     ...(json.pruner !== undefined && { pruner: partOf("pruner", json.pruner, pruners) }),
+    ...(json.objectives !== undefined && { objectives: json.objectives as Record<string, Direction> }),
     ...{ space, direction: direction as Direction, sampler, run },
   };
   const { name = basename(path, extname(path)) } = json;
@@ -128,7 +137,7 @@ function runOf(source: RunSource): Pick<StudyFile, "example"> & { run: TuneOptio
   const { path, json, space, sampler } = source;
   const kinds = ["run", "command", "config"].filter((field) => json[field] !== undefined);
   if (kinds.length !== 1) throw wrong(path, "one of run, command and config", kinds, "say what a trial runs");
-  const ofCommands = ["metric", "metricsFile", "value", "keepsFolder", "overrides", "budget"];
+  const ofCommands = ["metric", "metricsFile", "value", "keepsFolder", "copiesFolder", "overrides", "budget"];
   if (kinds[0] === "run") {
     if (typeof json.run !== "string") throw wrong(`${path}: run`, "the path of a module", json.run);
     const idle = ofCommands.find((field) => json[field] !== undefined);
@@ -139,14 +148,17 @@ function runOf(source: RunSource): Pick<StudyFile, "example"> & { run: TuneOptio
   const command = kinds[0] === "config" ? trainingCommand(source) : commandOf(source);
   const idle = ["overrides", "budget"].find((field) => kinds[0] === "command" && json[field] !== undefined);
   if (idle) throw wrong(`${path}: ${idle}`, "a config that it is for", json[idle], "write it in the command");
-  const { metric, value = "last", keepsFolder = kinds[0] === "config" } = json;
+  const isTraining = kinds[0] === "config";
+  const { metric, value = "last", keepsFolder = isTraining, copiesFolder = isTraining } = json;
   if (typeof metric !== "string") throw wrong(`${path}: metric`, "the name of a number, as validationLoss", metric);
-  const metricsFile = json.metricsFile ?? (kinds[0] === "config" ? `{folder}/${RUN}/metrics.jsonl` : undefined);
+  const metricsFile = json.metricsFile ?? (isTraining ? `{folder}/${RUN}/metrics.jsonl` : undefined);
   if (metricsFile !== undefined && typeof metricsFile !== "string")
     throw wrong(`${path}: metricsFile`, "a path", metricsFile);
-  if (typeof keepsFolder !== "boolean") throw wrong(`${path}: keepsFolder`, "true or false", keepsFolder);
+  for (const [field, each] of Object.entries({ keepsFolder, copiesFolder }))
+    if (typeof each !== "boolean") throw wrong(`${path}: ${field}`, "true or false", each);
   const run = commandRun(space, {
-    ...{ command, metric, value: value as FinalValue, keepsFolder },
+    ...{ command, metric, value: value as FinalValue },
+    ...{ keepsFolder: keepsFolder as boolean, copiesFolder: copiesFolder as boolean },
     ...(metricsFile !== undefined && { metricsFile }),
     ...environmentOf(path, json.env),
   });
@@ -171,7 +183,7 @@ function trainingCommand({ path, json, kindling }: RunSource): string[] {
   return [
     ...[...kindling, "train", resolve(dirname(path), config), "{overrides}", ...fixed],
     ...(budget === undefined ? [] : [`${budget}={budget}`]),
-    ...["--runs", "{folder}", "--name", RUN],
+    `output={folder}/${RUN}`,
   ];
 }
 

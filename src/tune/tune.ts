@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { known, numberRules, OptionError, type OptionNames, requireNumbers } from "../base/index.ts";
 import { noJournal, Trials } from "./journal.ts";
 import type { Pruner } from "./pruners.ts";
-import { bestTrial, type Direction, type TrialRecord } from "./records.ts";
+import { areObjectives, bestTrial, type Direction, isDirection, paretoFront, type TrialRecord } from "./records.ts";
 import type { Sampler } from "./samplers.ts";
 import { Session, type StopReason, type TuneEvent } from "./session.ts";
 import { space as checkedSpace, type Space, type Values } from "./space.ts";
@@ -19,6 +19,11 @@ export interface TuneOptions<S extends Space = Space> {
   run: RunTrial<S>;
   /** @default "minimize" */
   direction?: Direction;
+  /**
+   * Metrics of the trials that matter besides the value, with their directions: { latencyMs: "minimize" }. They make
+   * the Pareto front; samplers and pruners go by the value. @default none
+   */
+  objectives?: Readonly<Record<string, Direction>>;
   /** @default tpeSampler() */
   sampler?: Sampler;
   /** @default none: every trial runs to its end */
@@ -54,6 +59,8 @@ export interface StudyResult<S extends Space = Space> {
   trials: StudyTrial<S>[];
   /** Undefined when no trial is complete without breaking a constraint. */
   best: (StudyTrial<S> & { value: number }) | undefined;
+  /** The Pareto front of the value and the objectives; see `paretoFront`. */
+  front: (StudyTrial<S> & { value: number })[];
   stopReason: StopReason;
 }
 
@@ -62,6 +69,7 @@ const optionNames: OptionNames<TuneOptions> = {
   space: true,
   run: true,
   direction: true,
+  objectives: true,
   sampler: true,
   pruner: true,
   trials: true,
@@ -85,16 +93,17 @@ const optionNames: OptionNames<TuneOptions> = {
  */
 export async function tune<const S extends Space>(options: TuneOptions<S>): Promise<StudyResult<S>> {
   const checked = checkedOptions(options);
-  const { store: folder, direction, space } = checked;
+  const { store: folder, direction, space, objectives } = checked;
   const { store: journal, trials } = folder
-    ? await StudyStore.open(folder, { space, direction })
+    ? await StudyStore.open(folder, { space, direction, ...(objectives && { objectives }) })
     : { store: noJournal, trials: new Trials() };
   const files = folder ? join(resolve(folder), "trials") : temporaryFolder();
   try {
     const stopReason = await new Session({ ...checked, journal, trials, files }).run();
     const list = [...trials.list] as unknown as StudyTrial<S>[];
-    const best = bestTrial({ trials: list as unknown as TrialRecord[], direction });
-    return { trials: list, best: best as StudyResult<S>["best"], stopReason };
+    const view = { trials: list as unknown as TrialRecord[], direction, ...(objectives && { objectives }) };
+    const best = bestTrial(view) as StudyResult<S>["best"];
+    return { trials: list, best, front: paretoFront(view) as unknown as StudyResult<S>["front"], stopReason };
   } finally {
     await journal.close();
     if (!folder) await rm(files, { recursive: true, force: true });
@@ -111,7 +120,12 @@ function checkedOptions<S extends Space>(options: TuneOptions<S>) {
   const { timeoutMs = Number.POSITIVE_INFINITY, trialTimeoutMs = Number.POSITIVE_INFINITY, target } = options;
   const { patience = Number.POSITIVE_INFINITY, signal = new AbortController().signal, onEvent = () => {} } = options;
   const { trials: most = sampler.size?.(space) ?? DEFAULT_TRIALS } = options;
-  if (direction !== "minimize" && direction !== "maximize") {
+  const { objectives } = options;
+  if (objectives !== undefined && !areObjectives(objectives)) {
+    const expected = "minimize or maximize for each name of objectives";
+    throw new OptionError({ where, expected, received: JSON.stringify(objectives), fix: "name one of them" });
+  }
+  if (!isDirection(direction)) {
     const expected = "direction minimize or maximize";
     throw new OptionError({ where, expected, received: JSON.stringify(direction), fix: "name one of them" });
   }
@@ -129,7 +143,17 @@ function checkedOptions<S extends Space>(options: TuneOptions<S>) {
     },
   );
   return {
-    ...{ space, direction, sampler, pruner: options.pruner, most, concurrency, store: options.store, timeoutMs },
+    ...{
+      space,
+      direction,
+      objectives,
+      sampler,
+      pruner: options.pruner,
+      most,
+      concurrency,
+      store: options.store,
+      timeoutMs,
+    },
     ...{ trialTimeoutMs, mostFailures, target, patience, signal, onEvent, run: options.run as unknown as RunTrial },
     threads: Math.max(1, Math.floor(availableParallelism() / concurrency)),
   };

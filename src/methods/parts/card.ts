@@ -1,6 +1,6 @@
 /** What the model card of a run says. */
 import { basename } from "node:path";
-import { estimateEnergy, type ModelCard, thisHardware } from "../../track/index.ts";
+import { type Confusion, estimateEnergy, type ModelCard, thisHardware } from "../../track/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { Method } from "../method.ts";
 import { datasetsOf } from "./datasets.ts";
@@ -17,6 +17,8 @@ export interface RunFacts {
   seconds: number;
   /** What was measured of the result, on the validation data. */
   measured: Readonly<Record<string, number>>;
+  /** Of a classifier, on the same data. */
+  confusion: Confusion | undefined;
 }
 
 /** The hub's names of tasks, by methods. */
@@ -42,7 +44,7 @@ const pipelineTags: Readonly<Record<string, string>> = {
 
 /** The card of a run: what its config says, and what was measured. */
 export function cardOf(config: SharedConfig, run: RunFacts): ModelCard {
-  const { method, folder, facts, fingerprint, parameters, step, seconds, measured } = run;
+  const { method, folder, facts, fingerprint, parameters, step, seconds, measured, confusion } = run;
   const { card, adapter } = config;
   const bases = baseModels(config);
   const name = card.name ?? basename(folder);
@@ -85,6 +87,7 @@ export function cardOf(config: SharedConfig, run: RunFacts): ModelCard {
       dataset: { type: "validation", name: dataName, split: "validation" },
       metric: { type, value },
     })),
+    ...(confusion && { confusion }),
     parameters,
     steps: step,
     seconds,

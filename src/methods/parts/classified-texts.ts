@@ -1,10 +1,11 @@
 /** Texts with classes: what their labels are, and batches of them. */
 import { DataError, OptionError } from "../../base/index.ts";
 import type { ClassifiedText, ClassValue, Rows } from "../../data/index.ts";
-import type { LabelConfig } from "../../models/index.ts";
+import type { LabelConfig, SequenceClassifier } from "../../models/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
+import type { AskedClassifier } from "./class-answers.ts";
 import { balancedWeights, type ClassChoice, chooseClasses, numberOf } from "./class-choice.ts";
 import type { ClassificationBatch, ClassificationProblem } from "./classification-objective.ts";
 import { newModelDefaults, type OpenModelOptions } from "./models.ts";
@@ -13,6 +14,8 @@ import { encoderInputs, type TextForm, type TextTokens } from "./text-batches.ts
 /** A text with the number of its class, the numbers of all its classes, or the number that it has. */
 export interface Classified extends TextTokens {
   target: readonly number[];
+  /** The number of its row. */
+  row: number;
 }
 
 /** What the labels of rows are: lists, numbers with a fraction somewhere, or classes. */
@@ -144,6 +147,23 @@ function labelsOf(
 export function weightsOf(problem: ClassificationProblem, { counts }: ClassChoice, rows: number): Float32Array {
   if (problem === "single") return balancedWeights(counts);
   return Float32Array.from(counts, (count) => Math.max(1, rows - count) / count);
+}
+
+/** A classifier of one class of several, and the texts that it is measured on. */
+export function askedTexts(
+  model: SequenceClassifier,
+  { names }: ClassChoice,
+  { rows, kept }: { rows: Rows<ClassifiedText>; kept: readonly Classified[] },
+): AskedClassifier<ClassificationBatch> {
+  return {
+    names,
+    outputs: ({ labels, ...inputs }) => ({ logits: model.forward(inputs).logits, labels: labels as Tensor<"i32"> }),
+    async exampleAt(index) {
+      const { row } = kept[index];
+      const { text, textPair } = await rows.row(row);
+      return { place: rows.placeOf(row), text: textPair === undefined ? text : `${text}\n${textPair}` };
+    },
+  };
 }
 
 /** Texts with their classes, for people. */

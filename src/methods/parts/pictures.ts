@@ -164,4 +164,14 @@ export async function readPictures<L>(
   return { rows, column, kept, decode: async (index) => decodeRow(await rows.row(index), index) };
 }
 
+/** The path of a row's picture, or where the row stands. */
+export async function placeOfPicture(
+  { rows, column }: Pick<ReadablePictures<unknown>, "rows" | "column">,
+  index: number,
+): Promise<string> {
+  const value = (await rows.row(index))[column];
+  const path = isObject(value) ? value.path : value;
+  return typeof path === "string" ? path : rows.placeOf(index);
+}
+
 const isPixels = (value: unknown): boolean => isObject(value) && value.data instanceof Uint8Array;

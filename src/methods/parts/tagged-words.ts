@@ -14,6 +14,8 @@ export interface Tagged extends TextTokens {
   labels: Int32Array;
   /** 1 for the first token of each word. */
   wordStarts: Uint8Array;
+  /** The number of its row. */
+  row: number;
 }
 
 /**
@@ -55,7 +57,9 @@ export interface TaggedEncoderOptions {
 
 /** Encodes sentences, and watches whether tags are well formed; sentences without a labelled token are left out. */
 export async function taggedEncoder({ tokenizer, form, choice, isEach }: TaggedEncoderOptions): Promise<{
-  encode(sentence: TaggedTokens, place: string): Promise<EncodedExample<Tagged>>;
+  encode(sentence: TaggedTokens, row: number, place: string): Promise<EncodedExample<Tagged>>;
+  /** A sentence in which the word of a token stands between « and ». */
+  marked(sentence: TaggedTokens, token: number): Promise<string>;
   warn(onWarning: OnWarning): void;
 }> {
   const { names } = choice;
@@ -63,7 +67,7 @@ export async function taggedEncoder({ tokenizer, form, choice, isEach }: TaggedE
   const watch = areEntityTags(names) && !hasBilouTags(names) ? new TagWatch(names) : undefined;
   const rules = { isEach, goesOn: continuations(names) };
   return {
-    async encode({ tokens, tags }, place) {
+    async encode({ tokens, tags }, row, place) {
       const numbers = tags.map((tag) => numberOf(tag, choice, place));
       watch?.see(
         numbers.map((id) => names[id]),
@@ -72,8 +76,12 @@ export async function taggedEncoder({ tokenizer, form, choice, isEach }: TaggedE
       const { ids, words, isCut } = await encodeWords(tokens);
       const tagged = labelsOfTokens(words, numbers, rules);
       const isEmpty = tagged.labels.every((label) => label === IGNORED_LABEL);
-      const example = { ids, typeIds: new Uint8Array(ids.length), ...tagged };
+      const example = { ids, typeIds: new Uint8Array(ids.length), ...tagged, row };
       return { ...(!isEmpty && { example }), isTooLong: isCut };
+    },
+    async marked({ tokens }, token) {
+      const word = (await encodeWords(tokens)).words[token];
+      return tokens.map((text, i) => (i === word ? `«${text}»` : text)).join(" ");
     },
     warn: (onWarning) => watch?.warn(onWarning),
   };

@@ -3,7 +3,7 @@ import { IGNORED_LABEL } from "../../base/index.ts";
 import { crossEntropy } from "../../losses/index.ts";
 import { entityScores, metricsOf } from "../../metrics/index.ts";
 import type { EncoderInputs, TokenClassifier } from "../../models/index.ts";
-import { argmax, cast, notEqual, reshape, sum, type Tensor } from "../../tensor/index.ts";
+import { argmax, cast, notEqual, reshape, sum, type Tensor, where } from "../../tensor/index.ts";
 import { type Objective, type Scorer, type SupervisedOptions, supervised } from "../../train/index.ts";
 import { areEntityTags, hasBilouTags } from "./tag-watch.ts";
 
@@ -38,6 +38,12 @@ export function taggingObjective(
     scorer: () => taggingScorer(model, names),
   };
 }
+
+/** Scores of tokens, and the labels of those by which words are measured: f32 [B, T, N], i32 [B, T]. */
+export const scoredTokens = (model: TokenClassifier, { labels, wordStarts, ...inputs }: TaggedBatch) => ({
+  logits: model.forward(inputs).logits,
+  labels: where(notEqual(wordStarts, 0), labels, IGNORED_LABEL),
+});
 
 function taggingScorer(model: TokenClassifier, names: readonly string[]): Scorer<TaggedBatch> {
   const sentences: { guesses: string[]; tags: string[] }[] = [];

@@ -1,5 +1,6 @@
 import type { EnergyEstimate } from "../energy.ts";
 import type { Hardware } from "../hardware.ts";
+import type { Confusion } from "../report/extras.ts";
 import type { ConfigValue } from "../tracker.ts";
 
 /** A number of a model on a data set, as the hub's model-index has it. */
@@ -51,6 +52,8 @@ export interface ModelCard {
   /** How it was trained, by name. */
   config?: Readonly<Record<string, ConfigValue>>;
   results?: readonly CardResult[];
+  /** How often each class was taken for each other one, on the data of the results. */
+  confusion?: Confusion;
   parameters?: { all: number; trained: number };
   steps?: number;
   /** Of training, in all sessions. */

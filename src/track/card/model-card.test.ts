@@ -126,3 +126,25 @@ test("energy is time by power, and renting a machine has its price", () => {
   });
   expect(() => estimateEnergy({ seconds: -1, cores: 1 })).toThrow(/seconds of at least 0/);
 });
+
+test("the confusion matrix of few classes is whole, of many its worst pairs are told", () => {
+  const few = modelCard({
+    name: "m",
+    summary: "s",
+    confusion: {
+      labels: ["a|b", "c"],
+      counts: [
+        [3, 1],
+        [0, 2],
+      ],
+    },
+  });
+  expect(few).toContain(
+    "|  | a\\|b | c |\n| --- | --- | --- |\n| a\\|b | 3 (75 %) | 1 (25 %) |\n| c | 0 | 2 (100 %) |",
+  );
+  const labels = Array.from({ length: 20 }, (_, i) => `c${i}`);
+  const counts = labels.map((_, i) => labels.map((_, j) => (i === j ? 6 : i === 3 && j === 4 ? 2 : 0)));
+  const many = modelCard({ name: "m", summary: "s", confusion: { labels, counts } });
+  expect(many).toContain("| c3 | c4 | 2 | 25 % |");
+  expect(many).not.toContain("| c5 |");
+});

@@ -7,7 +7,7 @@ import { sectionsOf, TRAINED_WITH } from "./sections.ts";
 
 const cardNames: readonly (keyof ModelCard)[] = [
   ...(["name", "summary", "license", "languages", "baseModels", "baseModelRelation", "tags", "pipelineTag"] as const),
-  ...(["libraryName", "method", "data", "config", "results", "parameters", "steps", "seconds"] as const),
+  ...(["libraryName", "method", "data", "config", "results", "confusion", "parameters", "steps", "seconds"] as const),
   ...(["hardware", "energy", "limits"] as const),
 ];
 

@@ -1,3 +1,5 @@
+import { confusedPairs } from "../report/confusion.ts";
+import type { Confusion } from "../report/extras.ts";
 import { inGib, inTime, shortNumber } from "../words.ts";
 import type { CardData, CardResult, ModelCard } from "./description.ts";
 import { usageOf } from "./usage.ts";
@@ -10,6 +12,7 @@ export const sectionsOf = (card: ModelCard): string[] =>
   [
     section("How to use it", usageOf(card)),
     section("Results", card.results && card.results.length > 0 && resultTable(card.results)),
+    section("Confusion matrix", card.confusion && confusionTable(card.confusion)),
     section("Data", card.data && card.data.length > 0 && dataTable(card.data)),
     section("Training", trainingOf(card)),
     section("Configuration", card.config && Object.keys(card.config).length > 0 && configTable(card.config)),
@@ -47,6 +50,32 @@ function resultTable(results: readonly CardResult[]): string {
 
 const intervalOf = ({ low, high, confidence }: NonNullable<CardResult["interval"]>) =>
   `${shortNumber(low)} to ${shortNumber(high)} (${shortNumber(100 * confidence)} %)`;
+
+/** Up to so many classes a card has the whole matrix. */
+const MOST_CLASSES = 10;
+
+/** The matrix, or of many classes those that were taken for others the most often. */
+function confusionTable(confusion: Confusion): string {
+  const { labels, counts } = confusion;
+  const percent = (share: number) => `${shortNumber(Number((100 * share).toPrecision(3)))} %`;
+  if (labels.length > MOST_CLASSES) {
+    const rows = confusedPairs(confusion).map(({ label, answer, count, share }) => [
+      label,
+      answer,
+      String(count),
+      percent(share),
+    ]);
+    const text = `Of ${labels.length} classes, those that were taken for another the most often:`;
+    if (rows.length === 0) return `Of ${labels.length} classes, none was taken for another.`;
+    return `${text}\n\n${table([["true class", "taken for", "count", "share of the class"], ...rows])}`;
+  }
+  const rows = counts.map((row, i) => {
+    const all = row.reduce((total, count) => total + count, 0);
+    return [labels[i], ...row.map((count) => (count === 0 ? "0" : `${count} (${percent(count / all)})`))];
+  });
+  const text = "Rows are the true classes, columns what the model answered; shares are of the rows.";
+  return `${text}\n\n${table([["", ...labels], ...rows])}`;
+}
 
 function dataTable(data: readonly CardData[]): string {
   const rows = data.map(({ name, hubId, license, counts = {}, sha256 }) => [

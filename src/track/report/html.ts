@@ -30,6 +30,8 @@ h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:36px 0 12px}p{margin:6
 .tile b{display:block;font-size:20px;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:16px}
 figure{margin:0;background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px;position:relative;min-width:0}
+thead th{overflow-wrap:normal}
+.charts figure{max-width:760px}
 figcaption{font-weight:600;margin-bottom:4px}
 svg{display:block;width:100%;height:auto}
 svg text{fill:var(--faint);font-size:12px;font-variant-numeric:tabular-nums}
@@ -41,7 +43,27 @@ table{border-collapse:collapse;font-size:14px}
 th,td{text-align:left;padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
 th{font-weight:600;color:var(--faint)}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.5 ui-monospace,monospace}
-td.cell{text-align:right;padding:6px 10px;border:1px solid var(--line);font-variant-numeric:tabular-nums}
+h3{font-size:15px;margin:20px 0 6px}
+details{border-top:1px solid var(--line);padding:6px 0}summary{cursor:pointer;font-weight:600}
+.matrix{max-height:80vh;overflow:auto;border:1px solid var(--line);border-radius:8px;width:fit-content;max-width:100%}
+.matrix table{border-collapse:separate;border-spacing:0;font-variant-numeric:tabular-nums}
+.matrix td,.matrix th{border:0;border-right:1px solid var(--line);border-bottom:1px solid var(--line);vertical-align:middle;white-space:nowrap;overflow-wrap:normal}
+.matrix thead>tr>*{position:sticky;top:0;z-index:1;background:var(--panel)}
+.matrix tbody th{position:sticky;left:0;background:var(--panel)}
+.matrix thead td{left:0;z-index:2}
+.matrix th span{display:block;max-width:200px;overflow:hidden;text-overflow:ellipsis}
+.matrix .hit{box-shadow:inset 0 0 0 1px var(--faint)}
+.wide td,.wide th{padding:6px 12px;text-align:right}.wide tbody th{text-align:left}
+.wide small{display:block;color:var(--faint);font-size:12px}
+.wide td[style] small{color:inherit}
+.dense{font-size:11px}.dense td{padding:0 2px;min-width:25px;height:22px;text-align:center}
+.dense tbody th{padding:0 8px;font-size:12px}
+.dense thead th{padding:6px 2px;vertical-align:bottom}
+.dense thead span{writing-mode:vertical-rl;transform:rotate(180deg);max-width:none;max-height:200px;font-size:12px}
+.dense small{display:none;font-size:inherit}
+.confusion:has(.shares:checked) .dense small{display:inline}.confusion:has(.shares:checked) .dense span:not(th span){display:none}
+.mistakes img{display:block;height:72px;max-width:160px;object-fit:contain;image-rendering:pixelated;border:1px solid var(--line);margin-bottom:4px}
+.mistakes .example{max-width:70ch;white-space:pre-wrap}.mistakes td:not(:first-child){white-space:nowrap}
 `;
 
 /** Shows the numbers under the pointer, or under a step that is picked with the arrow keys. */

@@ -2,7 +2,7 @@ import type { EnergyAssumptions } from "../energy.ts";
 import type { Hardware } from "../hardware.ts";
 import { thisHardware } from "../hardware.ts";
 import { type QueueOptions, queuedTracker, type TrackerSink } from "../queued.ts";
-import type { RunDescription, TrackedEntry, Tracker } from "../tracker.ts";
+import type { RunDescription, RunSummary, TrackedEntry, Tracker } from "../tracker.ts";
 import { readExtras, type Sample, saveExtras } from "./extras.ts";
 import { writeReport } from "./report.ts";
 
@@ -18,7 +18,8 @@ export interface ReportTrackerOptions extends QueueOptions {
 const MOST_SAMPLES = 40;
 
 /**
- * Writes report.html when a run ends, with the texts that were tracked as its samples, the last 40 of them. The run's
+ * Writes report.html when a run ends, with the texts that were tracked as its samples, the last 40 of them, and what a
+ * classifier answers in the end. The run's
  * folder has to be one with run.json and metrics.jsonl.
  * @throws OptionError for wrong options
  */
@@ -55,8 +56,10 @@ class ReportFile implements TrackerSink {
     this.samples = samples;
   }
 
-  async close(): Promise<void> {
+  async close({ classes }: RunSummary): Promise<void> {
     const { folder, hardware, energy, samples } = this;
-    if (folder !== undefined) await writeReport(folder, { hardware, samples, ...(energy && { energy }) });
+    if (folder === undefined) return;
+    const { confusion, mistakes } = classes ?? {}; // of an earlier end, what is in report.json holds no longer
+    await writeReport(folder, { hardware, samples, confusion, mistakes, ...(energy && { energy }) });
   }
 }

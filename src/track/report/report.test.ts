@@ -1,11 +1,12 @@
 import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { chromiumPath, launchChromium } from "../../testing/chromium.ts";
 import { compareRuns } from "../runs/compare-runs.ts";
 import { readRun, readRuns } from "../runs/run-record.ts";
+import { trackEvents } from "../track-events.ts";
 import { comparisonHtml } from "./comparison.ts";
 import { writeReport } from "./report.ts";
 import { report } from "./report-tracker.ts";
@@ -85,6 +86,62 @@ test("a confusion matrix needs a row for each label", async () => {
   await expect(writeReport(join(runs, "a"), { confusion })).rejects.toThrow(/a row and a column for each label/);
 });
 
+test("of many classes those with the most mistakes are shown, and the pairs that are confused the most", async () => {
+  const labels = Array.from({ length: 130 }, (_, i) => (i === 7 ? HOSTILE : `class ${i}`));
+  const counts = labels.map((_, i) => labels.map((_, j) => (i === j ? 10 : i > 29 && j === i - 1 ? i : 0)));
+  const mistakes = [
+    { place: "a.jsonl:3", text: HOSTILE, label: "class 1", answer: HOSTILE, probability: 0.987 },
+    { place: "b.png", picture: `${HOSTILE}`, label: "class 1", answer: "class 2", probability: 0.5 },
+  ];
+  const folder = await writeRun("many", {});
+  const html = await readFile(await writeReport(folder, { confusion: { labels, counts }, mistakes }), "utf8");
+  expect(html).toContain("Of 130 classes these 100 have the most mistakes.");
+  expect(html.match(/<th scope="row"/g)).toHaveLength(100);
+  expect(html).toContain("<td>class 129</td><td>class 128</td>");
+  expect(html).toContain(
+    'title="class 129, taken for class 128: 129 of 139 (92.8 %)"><span>129</span><small>93</small>',
+  );
+  expect(html).toContain("a.jsonl:3");
+  expect(html).toContain("98.7 %");
+  expect(html).not.toContain(HOSTILE);
+  expect(html).not.toContain("<img");
+  const few = {
+    labels: ["a", "b", "c"],
+    counts: [
+      [3, 1, 0],
+      [0, 0, 0],
+      [0, 0, 2],
+    ],
+  };
+  const second = await readFile(await writeReport(folder, { confusion: few, mistakes: [] }), "utf8");
+  expect(second).toContain("<span>3</span><small>75 %</small>");
+  expect(second).not.toContain("Mistaken examples");
+});
+
+test("what a classifier answered is shown at the end, and not of an earlier end", async () => {
+  const folder = await writeRun("classes", {});
+  const run = { name: "classes", folder, config: {} };
+  const confusion = {
+    labels: ["ham", "spam"],
+    counts: [
+      [2, 1],
+      [0, 4],
+    ],
+  };
+  async function* events(...list: object[]) {
+    for (const event of list) yield event as { type: string };
+  }
+  const follow = async (...list: object[]) => {
+    for await (const _ of trackEvents(events(...list), run, [report()])) {
+    }
+    return readFile(join(folder, "report.html"), "utf8");
+  };
+  const finished = { type: "finished", step: 1000, reason: "steps" };
+  const classes = { type: "classes", step: 1000, confusion, mistakes: [] };
+  expect(await follow({ type: "resumed", step: 0 }, finished, classes)).toContain("Confusion matrix");
+  expect(await follow({ type: "resumed", step: 500 }, { ...finished, reason: "aborted" })).not.toContain("Confusion");
+});
+
 test.skipIf(chromiumPath === undefined)(
   "the pages show numbers under the pointer, and complain of nothing",
   async () => {
@@ -96,6 +153,9 @@ test.skipIf(chromiumPath === undefined)(
       ],
     };
     const path = await writeReport(join(runs, "a"), { confusion });
+    const labels = Array.from({ length: 100 }, (_, i) => `a class with a long name ${i}`);
+    const counts = labels.map((_, i) => labels.map((_, j) => (i === j ? 100 : (i * j) % 7)));
+    const many = await writeReport(await writeRun("dense", {}), { confusion: { labels, counts } });
     const compared = join(runs, "compared.html");
     await writeFile(compared, comparisonHtml(await readRuns(runs)));
     const browser = await launchChromium();
@@ -103,6 +163,7 @@ test.skipIf(chromiumPath === undefined)(
       for (const [file, colorScheme] of [
         [path, "light"],
         [path, "dark"],
+        [many, "dark"],
         [compared, "light"],
       ] as const) {
         const page = await browser.newPage({ colorScheme, viewport: { width: 1100, height: 900 } });
@@ -116,7 +177,7 @@ test.skipIf(chromiumPath === undefined)(
         await figure.locator("svg").press("ArrowRight");
         if (process.env.KINDLING_SCREENSHOTS)
           await page.screenshot({
-            path: join(process.env.KINDLING_SCREENSHOTS, `${colorScheme}-${file.endsWith("compared.html")}.png`),
+            path: join(process.env.KINDLING_SCREENSHOTS, `${colorScheme}-${basename(dirname(file))}.png`),
             fullPage: true,
           });
         expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);

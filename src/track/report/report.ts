@@ -5,7 +5,8 @@ import { type EnergyAssumptions, type EnergyEstimate, estimateEnergy } from "../
 import { judgedBy, lowest, type RunRecord, readRun } from "../runs/run-record.ts";
 import { inGib, inTime, shortNumber } from "../words.ts";
 import { type Curve, chartHtml } from "./chart.ts";
-import { type Confusion, isConfusion, type ReportExtras, readExtras, saveExtras } from "./extras.ts";
+import { confusionHtml, mistakesHtml } from "./confusion.ts";
+import { isConfusion, type ReportExtras, readExtras, type Sample, saveExtras } from "./extras.ts";
 import { escaped, page, section, tableHtml } from "./html.ts";
 
 /** What a report shows besides what the run's folder says. */
@@ -14,7 +15,7 @@ export interface ReportOptions extends ReportExtras {
   energy?: EnergyAssumptions;
 }
 
-const optionNames: readonly (keyof ReportOptions)[] = ["hardware", "samples", "confusion", "energy"];
+const optionNames: readonly (keyof ReportOptions)[] = ["hardware", "samples", "confusion", "mistakes", "energy"];
 
 /**
  * Writes report.html into a run's folder: one page that needs no network, with curves, options, the best checkpoint,
@@ -51,6 +52,7 @@ export function reportHtml(record: RunRecord, extras: ReportExtras = {}, assumpt
     tiles(record, energy),
     section("Curves", `<div class="charts">${charts(record)}</div>`),
     section("Confusion matrix", extras.confusion && confusionHtml(extras.confusion)),
+    section("Mistaken examples", mistakesHtml(extras.mistakes ?? [])),
     section("Samples", samplesHtml(extras)),
     section("Options", optionsHtml(record)),
     section("Hardware, energy and cost", hardwareHtml(record, extras, energy)),
@@ -124,25 +126,19 @@ const charts = ({ curves }: RunRecord): string =>
     })
     .join("");
 
-function confusionHtml({ labels, counts }: Confusion): string {
-  const rows = counts.map((row, i) => {
-    const sum = row.reduce((total, count) => total + count, 0) || 1;
-    const cells = row.map((count) => {
-      const share = Math.round((100 * count) / sum);
-      return `<td class="cell" style="background:color-mix(in srgb,var(--curve-0) ${share * 0.5}%,transparent)" title="${share} %">${count}</td>`;
-    });
-    return `<tr><th scope="row">${escaped(labels[i])}</th>${cells.join("")}</tr>`;
-  });
-  const head = labels.map((label) => `<th scope="col" class="number">${escaped(label)}</th>`).join("");
-  return `<p class="faint">Rows are the true classes, columns what the model answered; the colour is the share of a row.</p><div class="scroll"><table><thead><tr><th></th>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
-}
-
-const samplesHtml = ({ samples = [] }: ReportExtras): string =>
-  samples
-    .map(
-      ({ step, name, text }) => `<p class="faint">${escaped(`${name}, step ${step}`)}</p><pre>${escaped(text)}</pre>`,
-    )
+/** Samples by step: the last step's are open. */
+function samplesHtml({ samples = [] }: ReportExtras): string {
+  const steps = new Map<number, Sample[]>();
+  for (const sample of samples) steps.set(sample.step, [...(steps.get(sample.step) ?? []), sample]);
+  return [...steps]
+    .map(([step, ofStep], i) => {
+      const texts = ofStep.map(
+        ({ name, text }) => `<p class="faint">${escaped(name)}</p><pre>${escaped(text) || " "}</pre>`,
+      );
+      return `<details${i === steps.size - 1 ? " open" : ""}><summary>step ${step}</summary>${texts.join("")}</details>`;
+    })
     .join("");
+}
 
 const optionsHtml = ({ config }: RunRecord): string =>
   tableHtml([["option", "value"], ...Object.entries(config).map(([name, value]) => [name, String(value)])]);

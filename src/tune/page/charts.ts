@@ -1,4 +1,4 @@
-import { isSound, loss, type TrialRecord } from "../records.ts";
+import { isSound, loss, paretoFront, type TrialRecord } from "../records.ts";
 import type { Parameter } from "../space.ts";
 import type { StoredStudy } from "../store.ts";
 import { type Axis, linearAxis, parameterAxis, short, valueAxis } from "./axes.ts";
@@ -93,6 +93,30 @@ export function historyChart(study: StoredStudy): string {
     "Values of the trials and the best so far",
     grid(wide, { x, y, caption: "trial" }) + line + dots.join("") + marks.join(""),
   );
+}
+
+/** The values of the trials over another objective, with the Pareto front; a line through it where it is one of two. */
+export function objectiveChart(study: StoredStudy, name: string): string {
+  const trials = complete(study).filter(({ metrics = {} }) => name in metrics);
+  const { objectives = {} } = study;
+  const other = (trial: TrialRecord) => trial.metrics?.[name] as number;
+  const x = valueAxis(trials.map(other), objectives[name] === "minimize");
+  const y = axisOf(
+    study,
+    trials.map(({ value }) => value),
+  );
+  const front = new Set<TrialRecord>(paretoFront(study));
+  const at = (trial: TrialRecord & { value: number }) =>
+    [xOf(wide, x.place(other(trial))), yOf(wide, y.place(trial.value))] as const;
+  const kind = (trial: TrialRecord) => (front.has(trial) ? "front" : isSound(trial) ? "complete" : "broken");
+  const dots = trials.map((trial) => dot(trial, ...at(trial), kind(trial)));
+  const along = trials.filter((trial) => front.has(trial)).sort((a, b) => other(a) - other(b));
+  const isOfTwo = Object.keys(objectives).length === 1 && along.length > 1;
+  const line = isOfTwo
+    ? `<polyline class="best-line" points="${along.map((trial) => at(trial).join()).join(" ")}"/>`
+    : "";
+  const label = `Values over ${name}, and the Pareto front`;
+  return svg(wide, label, grid(wide, { x, y, caption: cut(name, 40) }) + line + dots.join(""));
 }
 
 /** What trials reported on the way. */

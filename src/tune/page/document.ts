@@ -2,11 +2,19 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { parameterImportance } from "../importance.ts";
-import { bestTrial, type TrialRecord } from "../records.ts";
+import { bestTrial, paretoFront, type TrialRecord } from "../records.ts";
 import type { Scalar } from "../space.ts";
 import type { StoredStudy } from "../store.ts";
 import { short } from "./axes.ts";
-import { curveChart, escaped, historyChart, importanceChart, parallelChart, parameterChart } from "./charts.ts";
+import {
+  curveChart,
+  escaped,
+  historyChart,
+  importanceChart,
+  objectiveChart,
+  parallelChart,
+  parameterChart,
+} from "./charts.ts";
 import { style } from "./style.ts";
 
 const script = readFileSync(new URL("./browser/script.mjs", import.meta.url), "utf8");
@@ -55,12 +63,15 @@ const section = (title: string, content: string) =>
 
 /** What changes of the page while the study runs. */
 export function studyContent(study: StoredStudy): string {
-  const { space, trials, direction } = study;
+  const { space, trials, direction, objectives = {} } = study;
   const importance = parameterImportance(study);
   const hasValues = trials.some(({ value }) => value !== undefined);
   const parameters = Object.entries(space).map(([name, parameter]) => parameterChart(study, name, parameter));
   const charts = [
     hasValues ? section(`History: the value that the study ${direction}s`, scrolled(historyChart(study))) : "",
+    ...Object.entries(hasValues ? objectives : {}).map(([name, each]) =>
+      section(`The value over ${name}, to ${each}: the Pareto front`, scrolled(objectiveChart(study, name))),
+    ),
     section("Curves: what trials reported at each step", scrolled(curveChart(study))),
     importance ? section("Importance of parameters, by a random forest", importanceChart(importance)) : "",
     hasValues ? section("Parameters together, better trials stronger", scrolled(parallelChart(study))) : "",
@@ -75,13 +86,14 @@ export function studyContent(study: StoredStudy): string {
 }
 
 function head(study: StoredStudy): string {
-  const { trials, direction } = study;
+  const { trials, direction, objectives = {} } = study;
+  const others = Object.entries(objectives).map(([name, each]) => `<li>${each} ${escaped(name)}</li>`);
   const counts = (["running", "complete", "pruned", "failed"] as const).flatMap((state) => {
     const count = trials.filter((trial) => trial.state === state).length;
     return count > 0 ? [`<li><b>${count}</b> ${state}</li>`] : [];
   });
   const all = `<li><b>${trials.length}</b> trials</li>`;
-  return `<h1>${escaped(nameOf(study))}</h1><ul class="facts">${all}${counts.join("")}<li>${direction}</li></ul>`;
+  return `<h1>${escaped(nameOf(study))}</h1><ul class="facts">${all}${counts.join("")}<li>${direction}</li>${others.join("")}</ul>`;
 }
 
 function best(study: StoredStudy): string {
@@ -99,7 +111,9 @@ interface Column {
   cell: (trial: TrialRecord) => Scalar | undefined;
 }
 
-function table({ space, trials }: StoredStudy): string {
+function table(study: StoredStudy): string {
+  const { space, trials, objectives } = study;
+  const front = new Set<TrialRecord>(objectives ? paretoFront(study) : []);
   const measured = [
     ...new Set(trials.flatMap(({ metrics = {}, constraints = {} }) => Object.keys({ ...metrics, ...constraints }))),
   ];
@@ -109,6 +123,7 @@ function table({ space, trials }: StoredStudy): string {
     column("trial", true, ({ number }) => number),
     column("state", false, ({ state }) => state),
     column("value", true, ({ value }) => value),
+    ...(objectives ? [column("front", false, (trial) => (front.has(trial) ? "yes" : ""))] : []),
     ...(trials.some(({ budget }) => budget !== undefined) ? [column("budget", true, ({ budget }) => budget)] : []),
     ...Object.entries(space).map(([name, { type }]) => column(name, type !== "choice", ({ values }) => values[name])),
     ...measured.map((name) => column(name, true, ({ metrics, constraints }) => ({ ...metrics, ...constraints })[name])),

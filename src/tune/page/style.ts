@@ -30,6 +30,7 @@ svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; font-s
 .dot { fill: var(--flame); fill-opacity: .75; cursor: pointer; }
 .dot.pruned { fill: none; stroke: var(--soft); }
 .dot.broken { fill: none; stroke: var(--flame); }
+.dot.front { fill: var(--best); fill-opacity: 1; }
 .dot.failed { fill: var(--bad); }
 .best-line { fill: none; stroke: var(--best); stroke-width: 2; }
 .curve, .thread { fill: none; stroke: var(--flame); stroke-width: 1.4; cursor: pointer; }
