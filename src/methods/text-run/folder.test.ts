@@ -267,6 +267,14 @@ test("a finished model without its checkpoint is not trained over", async () => 
   await expectRefused(() => run(), /a checkpoint beside the finished model; received none.*--restart/);
 });
 
+test("the card of the model is that of the run as it is now", async () => {
+  await run();
+  const card = () => readFile(join(folder, "model", "README.md"), "utf8");
+  expect(await card()).toMatch(/^- 3 steps$/m);
+  await run({ steps: 5 });
+  expect(await card()).toMatch(/^- 5 steps$/m);
+});
+
 test("what somebody put beside the finished model stays when it is finished again", async () => {
   await run();
   await writeFile(join(folder, "model", "README.md"), "mine");
