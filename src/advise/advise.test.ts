@@ -83,6 +83,10 @@ const others: [string, object][] = [
   ["embedding model", { model_type: "bert", architectures: ["BertModel"], hidden_size: 48 }],
   ["translator", { model_type: "t5", architectures: ["T5ForConditionalGeneration"], d_model: 48, num_layers: 2 }],
   ["image model", { model_type: "vit", architectures: ["ViTForImageClassification"], hidden_size: 48 }],
+  [
+    "object detector",
+    { model_type: "yolos", architectures: ["YolosForObjectDetection"], hidden_size: 48, image_size: [64, 96] },
+  ],
   ["image model without a head", { model_type: "vit", architectures: ["ViTModel"], hidden_size: 48 }],
   ["convolutions", { model_type: "resnet", architectures: ["ResNetForImageClassification"] }],
 ];

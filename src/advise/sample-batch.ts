@@ -31,6 +31,11 @@ function pixels({ config }: PretrainedModel, batchSize: number): Tensor<"f32"> {
   return zeros([batchSize, 3, ...sidesOf(config as Sizes, vision)], "f32");
 }
 
+/** Height and width of a picture in which DETR finds objects, whose config.json does not say it. */
+const DETECTION_SIDES = [800, 1066];
+/** About as many objects as a picture of COCO has: arXiv:1405.0312, section 5. */
+const OBJECTS = 8;
+
 /** What each task's loss takes. */
 const batches: Partial<Record<Task, (model: PretrainedModel, size: BatchSize) => Batch>> = {
   "causal-lm": (_, { batchSize: b, length: t }) => ({ inputIds: ids(b, t), labels: ids(b, t) }),
@@ -53,6 +58,11 @@ const batches: Partial<Record<Task, (model: PretrainedModel, size: BatchSize) =>
       labels: ids(b, Math.min(t, maxTargetPositions)),
     };
   },
+  "object-detection": ({ config }, { batchSize: b }) => ({
+    pixelValues: zeros([b, 3, ...sidesOf({ imageSize: DETECTION_SIDES, ...(config as Sizes) })], "f32"),
+    classLabels: ids(b, OBJECTS),
+    boxes: zeros([b, OBJECTS, 4], "f32"),
+  }),
   "image-classification": (model, { batchSize: b }) => ({ pixelValues: pixels(model, b), labels: ids(b) }),
   "zero-shot-image-classification": (model, { batchSize: b, length: t }) => {
     const { text } = model.config as unknown as { text?: Record<string, number> };

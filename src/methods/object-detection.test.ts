@@ -129,7 +129,7 @@ test("a network learns some pictures by heart; what is saved is opened again, by
   expect(maps[0]).toBeLessThan(0.7);
   expect(maps.at(-1)).toBeGreaterThan(0.9);
   const ready = events.find((event) => event.type === "ready");
-  expect(ready?.facts).toMatchObject({ pictures: COUNT, classes: 2, "pictures without objects": 1 });
+  expect(ready?.facts).toMatchObject({ pictures: COUNT, classes: 2, "without objects": 1 });
   const folder = join(root, "runs", "learns", "model");
   expect(await readFile(join(folder, "README.md"), "utf8")).toContain("pipeline_tag: object-detection");
   const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
@@ -273,7 +273,7 @@ test("malformed objects are said with file and row, or left out and counted", as
   const notes: string[] = [];
   const data = { train: "faulty.jsonl", validationShare: 0, onBadRow: "skip" };
   const ready = await prepared("skip", { method, data }, notes);
-  expect(ready.facts).toMatchObject({ pictures: 2, objects: 1, "pictures without objects": 1 });
+  expect(ready.facts).toMatchObject({ pictures: 2, objects: 1, "without objects": 1 });
   expect(notes.join()).toMatch(/10 rows are left out, as .*faulty\.jsonl: object 1: expected a box with a width/);
   await ready.close();
   await expect(prepared("many", { method, data: { ...data, maxBadRows: 3 } })).rejects.toThrow("at most 3 bad rows");

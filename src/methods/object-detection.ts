@@ -138,8 +138,8 @@ training:
       facts: {
         pictures: train.kept.length,
         objects: counts.objects,
-        "pictures without objects": counts.empty,
-        "most objects of a picture": counts.most,
+        "without objects": counts.empty,
+        "most objects": counts.most,
         classes: classes.length,
         "rarest class": rarestClass(classes, train),
         ...(validation && { "validation pictures": validation.kept.length }),

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readJson, readSafetensors, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
-import { fromConfig, fromPretrained, type LoadOptions, type LoadWarning } from "./index.ts";
+import { fromConfig, fromPretrained, type LoadOptions, type LoadWarning, savePretrained } from "./index.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/${name}`, import.meta.url));
 const BERT = golden("models/bert-sequence-classification");
@@ -55,6 +55,18 @@ describe("weights", () => {
   test("strict loading refuses both", async () => {
     await withChanges(BERT, (tensors) => tensors.delete("classifier.bias") && tensors.set("cls.predictions.bias", one));
     await expect(open({ strict: true })).rejects.toThrow(/without classifier\.bias; with extra cls\.predictions\.bias/);
+  });
+
+  test("fields of config.json may be otherwise than stored, and are saved so; a GGUF file has none", async () => {
+    await withChanges(BERT, () => {});
+    const { model } = await open({ config: { hidden_dropout_prob: 0.25 } });
+    await savePretrained(model, join(folder, "saved"));
+    expect(await readJson(join(folder, "saved", "config.json"))).toMatchObject({ hidden_dropout_prob: 0.25 });
+    await rm(join(folder, "saved"), { recursive: true });
+    await writeFile(join(folder, "model.gguf"), "GGUF");
+    const file = fromPretrained(join(folder, "model.gguf"), { config: { hidden_dropout_prob: 0.25 } });
+    await expect(file).rejects.toThrow("no fields of config.json, which a file has not");
+    await rm(join(folder, "model.gguf"));
   });
 
   test("a head of another size is an error, or starts anew", async () => {

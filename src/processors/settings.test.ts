@@ -106,3 +106,22 @@ test("sounds are prepared as Whisper's are, or refused by name", async () => {
     await expect(check({ ...keys, [key]: value })).rejects.toThrow(new RegExp(`${key}: expected`));
   await rm(folder, { recursive: true });
 });
+
+test("what pictures are padded to, and the size that they come out in", () => {
+  const picture = { width: 6, height: 4, channels: 3, data: new Uint8Array(72).fill(255) };
+  const detr = { image_processor_type: "DetrImageProcessor", size: { max_height: 8, max_width: 8 } };
+  const square = new ImageProcessor({ ...detr, pad_size: { height: 9, width: 12 } });
+  expect(square.sizeOf(picture)).toEqual({ width: 8, height: 5 });
+  const { pixelValues, pixelMask } = square.process([picture]);
+  expect(pixelValues.shape).toEqual([1, 3, 9, 12]);
+  expect(pixelMask?.shape).toEqual([1, 9, 12]);
+  const plain = new ImageProcessor(detr);
+  expect(plain.process([picture], { padSize: { width: 16, height: 16 } }).pixelValues.shape).toEqual([1, 3, 16, 16]);
+  expect(plain.process([picture], { resizes: false }).pixelValues.shape).toEqual([1, 3, 4, 6]);
+  expect(() => square.process([picture], { padSize: { width: 7, height: 9 } })).toThrow("at most 7x9");
+  const vit = new ImageProcessor({ image_processor_type: "ViTImageProcessor", size: 4 });
+  expect(vit.sizeOf(picture)).toEqual({ width: 4, height: 4 });
+  expect(() => vit.process([picture], { padSize: { width: 8, height: 8 } })).toThrow("a processor that pads");
+  expect(() => new ImageProcessor({ ...detr, pad_size: { height: 1e6, width: 1e6 } })).toThrow("pad_size");
+  expect(() => new ImageProcessor({ ...detr, pad_size: { height: 0, width: 4 } })).toThrow("a size to pad to");
+});
