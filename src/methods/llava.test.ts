@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeRows } from "../data/index.ts";
 import { readSafetensors } from "../files/index.ts";
 import { fromConfig, fromPretrained, LlavaForConditionalGeneration, savePretrained } from "../models/index.ts";
 import { randomKey } from "../tensor/index.ts";
@@ -98,7 +99,12 @@ test("stage projector leaves the rest to the byte, and stage full goes on to nam
     expect(data.length).toBe(601 * 32);
     expect(data[600 * 32 + 5]).toBeCloseTo(mean, 6);
   }
-  const { events } = await run("full", { model: modelOf("projector"), training: { steps: 60, batchSize: 8 } });
+  const { events } = await run("full", {
+    model: modelOf("projector"),
+    training: { steps: 60, batchSize: 8 },
+    samples: { prompts: ["which colour?"], interval: 60, maxNewTokens: 4 },
+  });
+  expect(events.find((event) => event.type === "sample")).toMatchObject({ text: expect.any(String) });
   const measured = events.findLast((event) => event.type === "evaluation");
   expect(measured?.metrics).toMatchObject({ exactMatch: 1, tokenAccuracy: 1 });
   expect(measured?.metrics.perplexity).toBeCloseTo(Math.exp(measured?.validationLoss ?? 0), 3);
@@ -230,11 +236,19 @@ test("pictures as parts, in columns, bytes and addresses of files; marks in text
   expect(result.facts).toMatchObject({ examples: 6, pictures: 5, "without a picture": 2 });
   // tables have every field in every part
   const table = [
-    [{ type: "image", path: "blue-0.png", text: null }, { type: "text", path: null, text: "which?" }],
+    [
+      { type: "image", path: "blue-0.png", text: null },
+      { type: "text", path: null, text: "which?" },
+    ],
     [{ type: "text", path: null, text: "none?" }],
-  ].map((content) => ({ messages: [{ role: "user", content }, { role: "assistant", content: [{ type: "text", path: null, text: "blue" }] }] }));
+  ].map((content) => ({
+    messages: [
+      { role: "user", content },
+      { role: "assistant", content: [{ type: "text", path: null, text: "blue" }] },
+    ],
+  }));
   const writer = await writeRows(join(root, "table.parquet"));
-  await writer.add(table);
+  for (const row of table) await writer.write(row);
   await writer.close();
   const { result: ofTable } = await prepared("table", [], { data: { train: "table.parquet" } });
   expect(ofTable.facts).toMatchObject({ examples: 2, pictures: 1, "without a picture": 1 });

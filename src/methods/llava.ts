@@ -13,6 +13,7 @@ import { picturedModel } from "./vision-language/compose.ts";
 import { adapterOf, frozenIn, openPictured } from "./vision-language/model.ts";
 import { AnswerWriter, lastAnswer, picturedObjective } from "./vision-language/objective.ts";
 import { previewPictured } from "./vision-language/preview.ts";
+import { messageFor } from "./vision-language/template.ts";
 import { type LearnedRows, type RowReader, readPicturedRows } from "./vision-language/tokens.ts";
 
 const settings = {
@@ -107,7 +108,10 @@ training:
       facts: { ...factsOf(train), ...(validation && { "validation examples": validation.kept.length }) },
       fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
       preview: (count) => previewPictured(train, { count, tokenizer, imageTokenId: model.imageTokenId }),
-      sample: sampler(model.languageModel, tokenizer, { isChat: true }),
+      sample: sampler(model.languageModel, tokenizer, {
+        isChat: true,
+        write: (message) => messageFor(message, pictured),
+      }),
       close: async () => {
         writer.dispose();
         await opened.close();
