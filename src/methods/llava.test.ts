@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeRows } from "../data/index.ts";
 import { readSafetensors } from "../files/index.ts";
 import { fromConfig, fromPretrained, LlavaForConditionalGeneration, savePretrained } from "../models/index.ts";
+import { ImageProcessor } from "../processors/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
@@ -292,6 +293,20 @@ test("a language model that waits; an adapter of it, with the projector beside i
   await expect(run("both", { method: { stage: "projector" }, adapter, training })).rejects.toThrow("config, adapter");
 });
 
+test("a config's form of pictures counts before the model's own; all tokens may be learned", async () => {
+  const { method, config, folder } = await resolved("form", {
+    method: { image: { size: SIDE, mean: 0.25, std: 0.5 }, learned: "all" },
+    model: `${golden}pipelines/models/llava`,
+    training: { batchSize: 2 },
+  });
+  const { objective, facts, close } = await method.prepare(config, { folder, onWarning: () => {} });
+  expect(facts["learned tokens"]).toBe(Number(facts.tokens) - Number(facts["tokens of pictures"]));
+  await objective.save(join(root, "form"));
+  const { settings } = await ImageProcessor.open(join(root, "form"));
+  expect(settings.image_mean).toEqual([0.25, 0.25, 0.25]);
+  await close();
+});
+
 test("what is not followed is refused", async () => {
   const training = { steps: 1, batchSize: 2 };
   const data = { train: "colours.json", packing: true };
@@ -313,6 +328,10 @@ test("what is not followed is refused", async () => {
   await expect(resolveConfig(sft, { methods, where: "test", folder: root, name: "sft" })).rejects.toThrow(
     "test, model",
   );
+  await expect(run("trained", { tokenizer: { train: "bpe" }, training })).rejects.toThrow("config, tokenizer");
+  await expect(
+    run("learns", { data: { train: { path: "colours.json", format: "alpaca" } }, training }),
+  ).rejects.toThrow("rows of alpaca");
   const projector = { activation: "tanh" };
   await expect(resolved("tanh", { model: { vision: clip, language, projector } })).rejects.toThrow("activation");
 });

@@ -1,7 +1,7 @@
 /** The model of a config that reads pictures in a text, and which of it each stage trains. */
 import { join } from "node:path";
 import { OptionError } from "../../base/index.ts";
-import { isFile, writeJson } from "../../files/index.ts";
+import { exists, isFile, readJson, writeJson } from "../../files/index.ts";
 import { type ImageTextModel, LlavaForConditionalGeneration, type PretrainedModel } from "../../models/index.ts";
 import { ImageProcessor } from "../../processors/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
@@ -37,8 +37,14 @@ export async function openPictured(
   const { model: wanted, training } = config;
   if (typeof wanted === "object" && "vision" in wanted) {
     const { tokenizer: place } = config;
-    const tokenizerPlace = typeof place === "string" ? { tokenizer: place } : {};
-    const { model, tokenizer, vision } = await compose(wanted, { ...tokenizerPlace, seed: training.seed }, context);
+    if (typeof place === "object")
+      throw new OptionError({
+        where: "config, tokenizer",
+        expected: "that of the language model, or a place of another",
+        received: "one that is to be trained",
+        fix: "leave it out",
+      });
+    const { model, tokenizer, vision } = await compose(wanted, { tokenizer: place, seed: training.seed }, context);
     return pictured(model, tokenizer, { image, vision });
   }
   const single = { ...config, model: wanted };
@@ -71,6 +77,7 @@ async function pictured(
   const form = await pictureForm(vision, image);
   const saveProcessor = async (folder: string) => {
     await form.save(folder);
+    if (image !== undefined) await withoutImagePart(join(folder, "processor_config.json"));
     // what stands beside a model that was loaded goes along with it
     if (model.source !== undefined || !(model instanceof LlavaForConditionalGeneration)) return;
     if (image === undefined && vision.source !== undefined && !isFile(vision.source))
@@ -84,6 +91,13 @@ async function pictured(
     });
   };
   return { model, tokenizer, form, pictured: format, saveProcessor };
+}
+
+/** Takes the form of pictures of the model that was loaded out of a file, which would count before the config's. */
+async function withoutImagePart(path: string): Promise<void> {
+  if (!(await exists(path))) return;
+  const { image_processor: _, ...rest } = await readJson(path);
+  await writeJson(path, rest);
 }
 
 /** What each family calls its parts. */
