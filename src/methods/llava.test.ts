@@ -286,9 +286,12 @@ test("a language model that waits; an adapter of it, with the projector beside i
   expect(
     [...saved.keys()].filter((key) => /^base_model\.model\.model\.language_model\.layers.*lora_A/.test(key)),
   ).toHaveLength(14);
-  await run("merged", { adapter: { ...adapter, merge: true }, training });
-  const model = await fromPretrained(modelOf("merged"), { task: "image-text-to-text", strict: true });
-  expect(model).toBeInstanceOf(LlavaForConditionalGeneration);
+  // a tower that does not say how pictures are
+  const model = { vision: `${golden}models/clip`, language };
+  await run("merged", { model, adapter: { ...adapter, merge: true }, training });
+  const merged = await fromPretrained(modelOf("merged"), { task: "image-text-to-text", strict: true });
+  expect((await ImageProcessor.open(modelOf("merged"))).settings.size).toEqual({ height: 16, width: 16 });
+  expect(merged).toBeInstanceOf(LlavaForConditionalGeneration);
   await expect(run("lost", { adapter, training })).rejects.toThrow("adapter.merge");
   await expect(run("both", { method: { stage: "projector" }, adapter, training })).rejects.toThrow("config, adapter");
 });
@@ -332,6 +335,7 @@ test("what is not followed is refused", async () => {
   await expect(
     run("learns", { data: { train: { path: "colours.json", format: "alpaca" } }, training }),
   ).rejects.toThrow("rows of alpaca");
+  await expect(run("size", { method: { image: { size: 12 } }, training })).rejects.toThrow("16 x 16 pixels");
   const projector = { activation: "tanh" };
   await expect(resolved("tanh", { model: { vision: clip, language, projector } })).rejects.toThrow("activation");
 });

@@ -75,7 +75,8 @@ export async function pictureForm(model: PretrainedModel, settings: ImageSetting
   return { ...formOf(new ImageProcessor(json, "config, method.image")), save };
 }
 
-const hasProcessor = async (folder: Folder): Promise<boolean> =>
+/** Whether a model's folder says how pictures are. */
+export const hasProcessor = async (folder: Folder): Promise<boolean> =>
   (await folder.has("preprocessor_config.json")) || (await folder.has("processor_config.json"));
 
 function threeOf(name: string, value: number | readonly number[]): number[] {

@@ -8,7 +8,7 @@ import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 import { openModel, openTokenizer, requireVocabulary } from "../parts/models.ts";
-import { type ImageSettings, type PictureForm, pictureForm } from "../parts/picture-form.ts";
+import { hasProcessor, type ImageSettings, type PictureForm, pictureForm } from "../parts/picture-form.ts";
 import { type ComposedModel, compose } from "./compose.ts";
 import { type PictureFormat, pictureFormat, withImageToken } from "./template.ts";
 
@@ -75,13 +75,15 @@ async function pictured(
       fix: "use another tokenizer, or one without a template: LLaVA's is taken then",
     });
   const form = await pictureForm(vision, image);
+  requireSize(model, form);
+  const { source } = vision;
+  const stored = image === undefined && source && !isFile(source) && (await hasProcessor(source)) ? source : undefined;
   const saveProcessor = async (folder: string) => {
     await form.save(folder);
     if (image !== undefined) await withoutImagePart(join(folder, "processor_config.json"));
     // what stands beside a model that was loaded goes along with it
     if (model.source !== undefined || !(model instanceof LlavaForConditionalGeneration)) return;
-    if (image === undefined && vision.source !== undefined && !isFile(vision.source))
-      await writeJson(join(folder, "preprocessor_config.json"), (await ImageProcessor.open(vision.source)).toJson());
+    if (stored) await writeJson(join(folder, "preprocessor_config.json"), (await ImageProcessor.open(stored)).toJson());
     await writeJson(join(folder, "processor_config.json"), {
       processor_class: "LlavaProcessor",
       image_token: tokenizer.idToToken(model.imageTokenId),
@@ -91,6 +93,19 @@ async function pictured(
     });
   };
   return { model, tokenizer, form, pictured: format, saveProcessor };
+}
+
+/** @throws OptionError for pictures of another size than the tower has places for */
+function requireSize(model: ImageTextModel, { size }: PictureForm): void {
+  if (!(model instanceof LlavaForConditionalGeneration) || !size) return;
+  const { imageSize: side } = model.config.vision;
+  if (size.width === side && size.height === side) return;
+  throw new OptionError({
+    where: "config, method.image",
+    expected: `pictures of ${side} x ${side} pixels, as the tower reads them`,
+    received: `${size.width} x ${size.height}`,
+    fix: "leave it out, or correct the size",
+  });
 }
 
 /** Takes the form of pictures of the model that was loaded out of a file, which would count before the config's. */
