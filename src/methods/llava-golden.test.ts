@@ -96,6 +96,12 @@ test.each([
   expect(prepared.objective.trained.size).toBe([...all.keys()].filter((key) => !isTower(key)).length);
   expect(await prepared.preview?.(2)).toContain("[picture 1: ");
   await prepared.close();
+  const aligned = { ...input, method: { name: "llava", stage: "projector" } };
+  const first = await resolveConfig(aligned, { methods, where: "test", folder: root, name });
+  const { objective, close } = await first.method.prepare(first.config, { folder: root, onWarning: () => {} });
+  const projector = [...all.keys()].filter((key) => /^(multi_modal_projector|visual\.merger)\./.test(key));
+  expect([...objective.trained.keys()]).toEqual(projector);
+  await close();
 });
 
 test("an adapter of peft is gone on with, and saved under the names that peft has", async () => {

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeRows } from "../data/index.ts";
 import { readSafetensors } from "../files/index.ts";
 import { fromConfig, fromPretrained, LlavaForConditionalGeneration, savePretrained } from "../models/index.ts";
+import { ImageProcessor } from "../processors/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
@@ -98,7 +100,12 @@ test("stage projector leaves the rest to the byte, and stage full goes on to nam
     expect(data.length).toBe(601 * 32);
     expect(data[600 * 32 + 5]).toBeCloseTo(mean, 6);
   }
-  const { events } = await run("full", { model: modelOf("projector"), training: { steps: 60, batchSize: 8 } });
+  const { events } = await run("full", {
+    model: modelOf("projector"),
+    training: { steps: 60, batchSize: 8 },
+    samples: { prompts: ["which colour?"], interval: 60, maxNewTokens: 4 },
+  });
+  expect(events.find((event) => event.type === "sample")).toMatchObject({ text: expect.any(String) });
   const measured = events.findLast((event) => event.type === "evaluation");
   expect(measured?.metrics).toMatchObject({ exactMatch: 1, tokenAccuracy: 1 });
   expect(measured?.metrics.perplexity).toBeCloseTo(Math.exp(measured?.validationLoss ?? 0), 3);
@@ -230,11 +237,19 @@ test("pictures as parts, in columns, bytes and addresses of files; marks in text
   expect(result.facts).toMatchObject({ examples: 6, pictures: 5, "without a picture": 2 });
   // tables have every field in every part
   const table = [
-    [{ type: "image", path: "blue-0.png", text: null }, { type: "text", path: null, text: "which?" }],
+    [
+      { type: "image", path: "blue-0.png", text: null },
+      { type: "text", path: null, text: "which?" },
+    ],
     [{ type: "text", path: null, text: "none?" }],
-  ].map((content) => ({ messages: [{ role: "user", content }, { role: "assistant", content: [{ type: "text", path: null, text: "blue" }] }] }));
+  ].map((content) => ({
+    messages: [
+      { role: "user", content },
+      { role: "assistant", content: [{ type: "text", path: null, text: "blue" }] },
+    ],
+  }));
   const writer = await writeRows(join(root, "table.parquet"));
-  await writer.add(table);
+  for (const row of table) await writer.write(row);
   await writer.close();
   const { result: ofTable } = await prepared("table", [], { data: { train: "table.parquet" } });
   expect(ofTable.facts).toMatchObject({ examples: 2, pictures: 1, "without a picture": 1 });
@@ -271,11 +286,28 @@ test("a language model that waits; an adapter of it, with the projector beside i
   expect(
     [...saved.keys()].filter((key) => /^base_model\.model\.model\.language_model\.layers.*lora_A/.test(key)),
   ).toHaveLength(14);
-  await run("merged", { adapter: { ...adapter, merge: true }, training });
-  const model = await fromPretrained(modelOf("merged"), { task: "image-text-to-text", strict: true });
-  expect(model).toBeInstanceOf(LlavaForConditionalGeneration);
+  // a tower that does not say how pictures are
+  const model = { vision: `${golden}models/clip`, language };
+  await run("merged", { model, adapter: { ...adapter, merge: true }, training });
+  const merged = await fromPretrained(modelOf("merged"), { task: "image-text-to-text", strict: true });
+  expect((await ImageProcessor.open(modelOf("merged"))).settings.size).toEqual({ height: 16, width: 16 });
+  expect(merged).toBeInstanceOf(LlavaForConditionalGeneration);
   await expect(run("lost", { adapter, training })).rejects.toThrow("adapter.merge");
   await expect(run("both", { method: { stage: "projector" }, adapter, training })).rejects.toThrow("config, adapter");
+});
+
+test("a config's form of pictures counts before the model's own; all tokens may be learned", async () => {
+  const { method, config, folder } = await resolved("form", {
+    method: { image: { size: SIDE, mean: 0.25, std: 0.5 }, learned: "all" },
+    model: `${golden}pipelines/models/llava`,
+    training: { batchSize: 2 },
+  });
+  const { objective, facts, close } = await method.prepare(config, { folder, onWarning: () => {} });
+  expect(facts["learned tokens"]).toBe(Number(facts.tokens) - Number(facts["tokens of pictures"]));
+  await objective.save(join(root, "form"));
+  const { settings } = await ImageProcessor.open(join(root, "form"));
+  expect(settings.image_mean).toEqual([0.25, 0.25, 0.25]);
+  await close();
 });
 
 test("what is not followed is refused", async () => {
@@ -299,6 +331,11 @@ test("what is not followed is refused", async () => {
   await expect(resolveConfig(sft, { methods, where: "test", folder: root, name: "sft" })).rejects.toThrow(
     "test, model",
   );
+  await expect(run("trained", { tokenizer: { train: "bpe" }, training })).rejects.toThrow("config, tokenizer");
+  await expect(
+    run("learns", { data: { train: { path: "colours.json", format: "alpaca" } }, training }),
+  ).rejects.toThrow("rows of alpaca");
+  await expect(run("size", { method: { image: { size: 12 } }, training })).rejects.toThrow("16 x 16 pixels");
   const projector = { activation: "tanh" };
   await expect(resolved("tanh", { model: { vision: clip, language, projector } })).rejects.toThrow("activation");
 });

@@ -13,6 +13,7 @@ import { picturedModel } from "./vision-language/compose.ts";
 import { adapterOf, frozenIn, openPictured } from "./vision-language/model.ts";
 import { AnswerWriter, lastAnswer, picturedObjective } from "./vision-language/objective.ts";
 import { previewPictured } from "./vision-language/preview.ts";
+import { messageFor } from "./vision-language/template.ts";
 import { type LearnedRows, type RowReader, readPicturedRows } from "./vision-language/tokens.ts";
 
 const settings = {
@@ -79,11 +80,12 @@ training:
     const adapter = adapterOf(config, stage);
     const { model, tokenizer, form, pictured, saveProcessor } = await openPictured(config, image, context);
     const opened = await openData(config.data, context);
-    const [{ columns }] = datasetsOf(config.data.train) as { columns?: Record<string, string> }[];
+    const [{ columns, format }] = datasetsOf(config.data.train) as Pick<RowReader, "columns" | "format">[];
     const maxLength = Math.min(config.data.maxLength, model.languageModel.config.maxPositionEmbeddings);
     const { onTooLong, groupByLength } = config.data;
     const reader: RowReader = {
-      ...{ model, tokenizer, form, pictured, learned, maxLength, onTooLong, isChecked, imageFolder, columns, context },
+      ...{ model, tokenizer, form, pictured, learned, maxLength, onTooLong, isChecked, imageFolder, columns, format },
+      context,
       badRows: opened.badRows,
     };
     const train = await readPicturedRows(opened.train, reader);
@@ -93,7 +95,10 @@ training:
     const { batchSize = 8, seed } = config.training;
     const batches = { model, form, batchSize, maxLength, padId: padIdOf(tokenizer), seed, groupByLength };
     const writer = new AnswerWriter({ model, tokenizer, form }, validation);
-    const written = validation?.kept.filter((example) => lastAnswer(example) !== undefined).slice(0, generated) ?? [];
+    const hasAnswers = learned !== "all";
+    const written = hasAnswers
+      ? (validation?.kept.filter((example) => lastAnswer(example)).slice(0, generated) ?? [])
+      : [];
     const frozen = { ...config, adapter, freeze: [...(config.freeze ?? []), ...frozenIn(stage, model)] };
     return {
       model,
@@ -107,7 +112,10 @@ training:
       facts: { ...factsOf(train), ...(validation && { "validation examples": validation.kept.length }) },
       fingerprint: { data: (await opened.train.fingerprint()) ?? "none" },
       preview: (count) => previewPictured(train, { count, tokenizer, imageTokenId: model.imageTokenId }),
-      sample: sampler(model.languageModel, tokenizer, { isChat: true }),
+      sample: sampler(model.languageModel, tokenizer, {
+        isChat: true,
+        write: (message) => messageFor(message, pictured),
+      }),
       close: async () => {
         writer.dispose();
         await opened.close();

@@ -1,14 +1,14 @@
 /** The model of a config that reads pictures in a text, and which of it each stage trains. */
 import { join } from "node:path";
 import { OptionError } from "../../base/index.ts";
-import { isFile, writeJson } from "../../files/index.ts";
+import { exists, isFile, readJson, writeJson } from "../../files/index.ts";
 import { type ImageTextModel, LlavaForConditionalGeneration, type PretrainedModel } from "../../models/index.ts";
 import { ImageProcessor } from "../../processors/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 import { openModel, openTokenizer, requireVocabulary } from "../parts/models.ts";
-import { type ImageSettings, type PictureForm, pictureForm } from "../parts/picture-form.ts";
+import { hasProcessor, type ImageSettings, type PictureForm, pictureForm } from "../parts/picture-form.ts";
 import { type ComposedModel, compose } from "./compose.ts";
 import { type PictureFormat, pictureFormat, withImageToken } from "./template.ts";
 
@@ -37,8 +37,14 @@ export async function openPictured(
   const { model: wanted, training } = config;
   if (typeof wanted === "object" && "vision" in wanted) {
     const { tokenizer: place } = config;
-    const tokenizerPlace = typeof place === "string" ? { tokenizer: place } : {};
-    const { model, tokenizer, vision } = await compose(wanted, { ...tokenizerPlace, seed: training.seed }, context);
+    if (typeof place === "object")
+      throw new OptionError({
+        where: "config, tokenizer",
+        expected: "that of the language model, or a place of another",
+        received: "one that is to be trained",
+        fix: "leave it out",
+      });
+    const { model, tokenizer, vision } = await compose(wanted, { tokenizer: place, seed: training.seed }, context);
     return pictured(model, tokenizer, { image, vision });
   }
   const single = { ...config, model: wanted };
@@ -69,12 +75,15 @@ async function pictured(
       fix: "use another tokenizer, or one without a template: LLaVA's is taken then",
     });
   const form = await pictureForm(vision, image);
+  requireSize(model, form);
+  const { source } = vision;
+  const stored = image === undefined && source && !isFile(source) && (await hasProcessor(source)) ? source : undefined;
   const saveProcessor = async (folder: string) => {
     await form.save(folder);
+    if (image !== undefined) await withoutImagePart(join(folder, "processor_config.json"));
     // what stands beside a model that was loaded goes along with it
     if (model.source !== undefined || !(model instanceof LlavaForConditionalGeneration)) return;
-    if (image === undefined && vision.source !== undefined && !isFile(vision.source))
-      await writeJson(join(folder, "preprocessor_config.json"), (await ImageProcessor.open(vision.source)).toJson());
+    if (stored) await writeJson(join(folder, "preprocessor_config.json"), (await ImageProcessor.open(stored)).toJson());
     await writeJson(join(folder, "processor_config.json"), {
       processor_class: "LlavaProcessor",
       image_token: tokenizer.idToToken(model.imageTokenId),
@@ -84,6 +93,26 @@ async function pictured(
     });
   };
   return { model, tokenizer, form, pictured: format, saveProcessor };
+}
+
+/** @throws OptionError for pictures of another size than the tower has places for */
+function requireSize(model: ImageTextModel, { size }: PictureForm): void {
+  if (!(model instanceof LlavaForConditionalGeneration) || !size) return;
+  const { imageSize: side } = model.config.vision;
+  if (size.width === side && size.height === side) return;
+  throw new OptionError({
+    where: "config, method.image",
+    expected: `pictures of ${side} x ${side} pixels, as the tower reads them`,
+    received: `${size.width} x ${size.height}`,
+    fix: "leave it out, or correct the size",
+  });
+}
+
+/** Takes the form of pictures of the model that was loaded out of a file, which would count before the config's. */
+async function withoutImagePart(path: string): Promise<void> {
+  if (!(await exists(path))) return;
+  const { image_processor: _, ...rest } = await readJson(path);
+  await writeJson(path, rest);
 }
 
 /** What each family calls its parts. */

@@ -23,7 +23,10 @@ export interface PictureFormat {
 }
 
 /** A message as the template takes it; of pictures it sees that there is one. */
-export function messageFor(message: MixedMessage, { takesPartsOnly }: Pick<PictureFormat, "takesPartsOnly">) {
+export function messageFor(
+  message: MixedMessage,
+  { takesPartsOnly }: Pick<PictureFormat, "takesPartsOnly">,
+): MixedMessage {
   const { content } = message;
   if (content === null || typeof content === "string")
     return takesPartsOnly ? { ...message, content: [{ type: "text", text: content ?? "" }] } : message;

@@ -1,7 +1,7 @@
 /** Rows with pictures as tokens, each picture with as many places as the model makes of it. */
 import { resolve } from "node:path";
 import { DataError } from "../../base/index.ts";
-import { type BadRows, type Row, type Rows, recogniseRows } from "../../data/index.ts";
+import { type BadRows, type ExampleFormat, type Row, type Rows, recogniseRows } from "../../data/index.ts";
 import { countImagePlaces } from "../../generate/index.ts";
 import type { ImageTextModel } from "../../models/index.ts";
 import type { RawImage } from "../../processors/index.ts";
@@ -42,6 +42,8 @@ export interface RowReader {
   imageFolder?: string;
   /** Columns that the config names. */
   columns?: Readonly<Record<string, string>>;
+  /** @default told by the columns */
+  format?: ExampleFormat;
   badRows: BadRows;
   context: MethodContext;
 }
@@ -64,8 +66,11 @@ const SHOWN = 3;
  * @throws DataError for a bad row that is not to be skipped, and where nothing is left to learn
  */
 export async function readPicturedRows(rows: Rows, reader: RowReader): Promise<LearnedRows> {
-  const { context, badRows, columns: { image: column, ...columns } = {}, maxLength } = reader;
-  const pictured: PicturedRows = { recognised: await recogniseRows(rows, { columns }), ...(column && { column }) };
+  const { context, badRows, columns: { image: column, ...columns } = {}, format, maxLength } = reader;
+  const pictured: PicturedRows = {
+    recognised: await recogniseRows(rows, { columns, format }),
+    ...(column && { column }),
+  };
   const encoder = new RowEncoder(rows, pictured, reader);
   const [before, shownBefore] = [badRows.count, badRows.first.length];
   const losses = new Losses(rows);
