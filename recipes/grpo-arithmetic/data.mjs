@@ -1,13 +1,14 @@
-// Writes data/: sums of two numbers below 50, with two digits each, by a seed. No sum of the test is in another file.
+// Writes data/: sums of two numbers below 50, with two digits each, by a seed. No sum is in two of the files that
+// train.jsonl, validation.jsonl and test.jsonl are; first.jsonl has those of train.jsonl, often with a wrong answer.
 //   node recipes/grpo-arithmetic/data.mjs [--seed 0]
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const LARGEST = 49;
-const TEST_SUMS = 300;
-/** Rows of the first training, and the share of them that has a wrong answer. */
-const [FIRST_ROWS, WRONG_SHARE] = [2000, 0.4];
+const [TEST_SUMS, VALIDATION_SUMS] = [300, 100];
+/** How often each sum is in the first training, and the share of these rows that has a wrong answer. */
+const [COPIES, WRONG_SHARE] = [3, 0.4];
 const END = ".";
 /** A message as it stands; an answer ends with the token for the end. */
 const TEMPLATE =
@@ -44,12 +45,15 @@ export function sums(seed) {
   const numbers = Array.from({ length: LARGEST + 1 }, (_, i) => i);
   const pairs = numbers.flatMap((a) => numbers.map((b) => [a, b]));
   const rows = shuffled(pairs, random).map(([a, b]) => ({ prompt: `${two(a)}+${two(b)}=`, answer: two(a + b) }));
-  const [test, train] = [rows.slice(0, TEST_SUMS), rows.slice(TEST_SUMS)];
-  const first = train.slice(0, FIRST_ROWS).map(({ prompt, answer }) => {
-    const isWrong = random() < WRONG_SHARE;
-    return { prompt, completion: isWrong ? two(wrongOf(Number(answer), random)) : answer };
-  });
-  return { first, train, test };
+  const known = TEST_SUMS + VALIDATION_SUMS;
+  const parts = { test: rows.slice(0, TEST_SUMS), validation: rows.slice(TEST_SUMS, known), train: rows.slice(known) };
+  const first = Array.from({ length: COPIES }, () => parts.train).flatMap((copy) =>
+    copy.map(({ prompt, answer }) => {
+      const isWrong = random() < WRONG_SHARE;
+      return { prompt, completion: isWrong ? two(wrongOf(Number(answer), random)) : answer };
+    }),
+  );
+  return { first, ...parts };
 }
 
 /** The files of a tokenizer with a token for each character. */

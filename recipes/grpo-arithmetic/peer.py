@@ -1,10 +1,11 @@
 """The recipe in PyTorch: the same data (data.mjs writes it), model, batches in size, losses and numbers of steps.
 
-python recipes/grpo-arithmetic/peer.py [--seed 0] [--sft-steps 400] [--steps 400]   # torch, transformers
+python recipes/grpo-arithmetic/peer.py [--seed 0] [--sft-steps 500] [--steps 250]   # torch, transformers
 """
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ DATA = Path(__file__).resolve().parent / "data"
 CHARACTERS = ".0123456789+="  # the first ends a text
 END, NEW_TOKENS, GROUP = 0, 4, 8
 parser = argparse.ArgumentParser()
-for name, value in (("--seed", 0), ("--sft-steps", 400), ("--steps", 400)):
+for name, value in (("--seed", 0), ("--sft-steps", 500), ("--steps", 250)):
     parser.add_argument(name, type=int, default=value)
 options = parser.parse_args()
 torch.manual_seed(options.seed)
@@ -105,7 +106,7 @@ def sft():
 
 
 def grpo():
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.0)
     source = batches(train, 32)
     for number in range(1, options.steps + 1):
         rows = [row for row in next(source) for _ in range(GROUP)]
@@ -124,7 +125,7 @@ def grpo():
         losses = -ratio * advantages[:, None]
         step(optimizer, ((losses * counts).sum(1) / counts.sum(1)).mean())
         if number % 50 == 0:
-            print(f"grpo {number}: reward {rewards.mean():.3f}")
+            print(f"grpo {number}: reward {rewards.mean():.3f}", file=sys.stderr, flush=True)
 
 
 result = {"seed": options.seed, "sftSteps": options.sft_steps, "steps": options.steps}
@@ -133,4 +134,4 @@ for name, training in (("sft", sft), ("grpo", grpo)):
     training()
     result[f"{name}Seconds"] = time.perf_counter() - started
     result["start" if name == "sft" else "end"] = exact_match()
-    print(name, result)
+print(json.dumps(result))

