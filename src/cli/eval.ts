@@ -46,7 +46,7 @@ export function addEval(program: Command, model: string): void {
       "most tokens that the model looks at together (default: the model's longest)",
       integer,
     )
-    .option("--adapter <folder>", "a LoRA adapter, as peft saves it, that the model is run with")
+    .option("--adapter <folder>", "an adapter that the model is run with: a folder of peft, or of Python's adapters")
     .option("--runs <folder>", "folder of all runs", "runs")
     .addOption(deviceOption())
     .addHelpText("after", EXAMPLES)

@@ -99,7 +99,7 @@ export function withSampling(command: Command): Command {
       "most tokens to make (default: the model's own limit, or 128; in a talk with a chat template what the context has room for)",
       integer,
     )
-    .option("--adapter <folder>", "a LoRA adapter, as peft saves it, that the model is run with")
+    .option("--adapter <folder>", "an adapter that the model is run with: a folder of peft, or of Python's adapters")
     .option("--context-shift", "when the context is full, forget the older half and go on");
   for (const { flags, description, parse } of Object.values<SamplingFlag>(samplingFlags))
     command.option(flags, description, parse as (text: string, before: unknown) => unknown);

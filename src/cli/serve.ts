@@ -75,7 +75,7 @@ export function withServing(command: Command): Command {
     )
     .option(
       "--adapter <name=folder>",
-      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name; of several models " +
+      "an adapter of peft (LoRA, prompt or prefix tuning) that requests ask for as a model of that name; of several models " +
         "model:name=folder says whose it is (repeatable)",
       namedAdapter,
     )

@@ -9,7 +9,7 @@ export interface LoadedAdapter {
   readonly name: string;
   /** Where it was read from; of one that was not read, what it says. */
   readonly source: string;
-  /** Its largest rank. */
+  /** Its largest rank; 0 of prompt and prefix tuning. */
   readonly rank: number;
 }
 
@@ -48,7 +48,7 @@ export class GeneratorAdapters {
     return [...this.entries.values()].map(({ pooled: { name, adapter, layers } }) => ({
       name,
       source: adapter.name,
-      rank: Math.max(...[...layers.values()].map(({ rank }) => rank)),
+      rank: Math.max(0, ...[...layers.values()].map(({ rank }) => rank)),
     }));
   }
 
@@ -102,9 +102,9 @@ export class GeneratorAdapters {
     return { adapter: entry.pooled, end };
   }
 
-  /** @throws OptionError for a name that none has @internal */
-  require(name: string): void {
-    this.entryOf(name);
+  /** The adapter of a name. @throws OptionError for a name that none has @internal */
+  require(name: string): PooledAdapter {
+    return this.entryOf(name).pooled;
   }
 
   private entryOf(name: string): Entry {

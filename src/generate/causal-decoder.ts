@@ -1,4 +1,4 @@
-import type { CausalLM } from "../models/index.ts";
+import type { CausalLM, TextPrefix } from "../models/index.ts";
 import type { AdapterPool } from "../peft/index.ts";
 import type { SymbolicSizes, Tensor } from "../tensor/index.ts";
 import { i32 } from "./decoder-runner.ts";
@@ -33,12 +33,21 @@ export const embeddedSizes = (rank: number): SymbolicSizes => [
   [null, "T", null],
 ];
 
-/** A language model over a cache, with adapters of a pool where the context names some. */
-export const causalDecoder = (model: CausalLM, pool?: AdapterPool): CachedDecoder<CausalContext> => ({
+/**
+ * A language model over a cache, with adapters of a pool where the context names some.
+ * @param prefix what the first positions of a text stand for. @default what the model has
+ */
+export const causalDecoder = (
+  model: CausalLM,
+  pool?: AdapterPool,
+  prefix?: TextPrefix,
+): CachedDecoder<CausalContext> => ({
   model,
   cacheShape: model.cacheShape,
-  hidden: (ids, cache, { positions, embeddings }) =>
-    model.hidden(ids, { positions, embeddings: embeddings ?? undefined, cache }),
+  hidden: (ids, cache, { positions, embeddings }) => {
+    const options = { positions, embeddings: embeddings ?? undefined, cache };
+    return (prefix ?? model.textPrefix)?.cached(model, ids, options) ?? model.hidden(ids, options);
+  },
   layout: () => pool?.layout ?? 0,
   within: ({ adapters }, trace) => (adapters && pool ? pool.withRows(adapters, trace) : trace()),
   logits: (states) => model.logits(states),

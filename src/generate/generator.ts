@@ -24,6 +24,7 @@ import { pickOptionNames, placeNames, rowOptionNames } from "./pick-option-names
 import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
 import { SearchGenerator, type SearchOptions } from "./search-generator.ts";
 import { proposerOf, type SpeculationOptions, speculationNames, withoutSpeculation } from "./speculation/index.ts";
+import { TextPrefixPlan } from "./text-prefix.ts";
 import { requirePrompt } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 
@@ -122,7 +123,6 @@ export class Generator {
   constructor(model: CausalLM, options: GeneratorOptions = {}) {
     const names = Object.keys(sizes) as (keyof typeof sizes)[];
     checkOptions("Generator", options, ["contextLength", ...names, "cacheDtype", "initialRoom"]);
-    requireNoPrefix("Generator", model);
     const { maxPositionEmbeddings } = model.config;
     const { contextLength = maxPositionEmbeddings } = options;
     const requireCount = (
@@ -264,11 +264,12 @@ export class Generator {
    * How probable each token of a text is after those before it, in nats, before any setting, and its rank among all;
    * NaN for the first. Texts that are being written get their tokens in between; calls wait for one another.
    * @throws ContextLengthError for a text of more than one token beyond the context (the last is only looked at, not
-   *   read); DataError for an empty one or an id outside the vocabulary; OptionError for wrong options; the signal's
-   *   reason
+   *   read); DataError for an empty one or an id outside the vocabulary; OptionError for wrong options, and a model
+   *   with prompt or prefix tuning; the signal's reason
    */
   async score(ids: readonly number[], options: ScoreOptions = {}): Promise<ScoredToken[]> {
     checkOptions("score", options, ["topLogprobs", "signal"]);
+    requireNoPrefix("score", this.model);
     const { topLogprobs = 0 } = options;
     requireNumbers("score", { topLogprobs }, { topLogprobs: numberRules.wholeNumber });
     requirePrompt(ids, this.model.config.vocabSize);
@@ -282,17 +283,20 @@ export class Generator {
     const { ids, embedded, contextShift = false, priority, group, adapter, ...others } = prompt;
     const settings = withoutSpeculation(others);
     checkOptions("generate", settings, rowOptionNames);
-    if (adapter !== undefined) this.adapters.require(adapter);
+    const pooled = adapter === undefined ? undefined : this.adapters.require(adapter);
     requirePlace({ priority, group });
     requirePrompt(ids, this.model.config.vocabSize);
     const room = roomOfEmbedded(this.limits);
     if (embedded && ids.length > room) throw new ContextLengthError({ promptTokens: ids.length, contextLength: room });
     const picker = new TokenPicker(this.model, ids, ids, settings, { hasBeams: true, hasContrastive: true });
     const proposer = proposerOf(others, this);
+    const prefix = new TextPrefixPlan(this.model, pooled?.prefix);
     if (isSearch(picker)) requireSearchable({ embedded, contextShift, proposer, adapter });
+    prefix.requireFit({ embedded, contextShift, proposer, isSearch: isSearch(picker) });
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
-    picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
-    return { prompt: ids, picker, embedded, proposer, priority, group };
+    picker.maxLength = ids.length + newTokens(prefix.length + ids.length, picker.limitOf(settings), contextLength);
+    const onEnter = () => prefix.requireCurrent();
+    return { prompt: [...prefix.ids, ...ids], picker, embedded, proposer, priority, group, onEnter };
   }
 
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */

@@ -1,5 +1,5 @@
 import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
-import type { CausalLM } from "../models/index.ts";
+import { type CausalLM, requireNoPrefix } from "../models/index.ts";
 import { type BeamText, searchBeams, searchContrastive } from "./beams/index.ts";
 import { type CacheScales, scalesOf } from "./cache-scales.ts";
 import { ContextLengthError } from "./context-length.ts";
@@ -130,6 +130,7 @@ export class SearchGenerator {
 
   private pickerOf(prompt: readonly number[], settings: Omit<SearchOptions, "signal">, built: BuiltWays): TokenPicker {
     checkOptions("generate", settings, rowOptionNames);
+    requireNoPrefix("SearchGenerator", this.model);
     requirePrompt(prompt, this.model.config.vocabSize);
     const picker = new TokenPicker(this.model, prompt, prompt, settings, built);
     const { tokens, isAsked } = picker.limitOf(settings);

@@ -1,13 +1,16 @@
 /** Several adapters of one model, of which each row of a run has one or none. */
 import { DataError, nextTurn, type OnWarning, OptionError } from "../base/index.ts";
-import type { PretrainedModel } from "../models/index.ts";
+import type { PretrainedModel, TextPrefix } from "../models/index.ts";
 import { EmbeddingTable, type Module, mapModules, Projection } from "../nn/index.ts";
 import { arange, cast, type Device, div, equal, floor, reshape, type Tensor } from "../tensor/index.ts";
 import { type Adapter, widened } from "./adapter.ts";
+import { isPrompt } from "./adapter-config.ts";
+import { prefixOf } from "./applied-prompt.ts";
 import { type FittedAdapter, fitAdapter } from "./fit-adapter.ts";
 import type { FittedLora } from "./fitted-layer.ts";
 import type { LoraConfig } from "./lora-config.ts";
 import { AdapterStack, PooledProjection, type StackNumbers, type TracedAdapters } from "./pooled-layer.ts";
+import type { PromptConfig } from "./prompt-config.ts";
 
 /** How many adapters there is room for, and how large they may be. */
 export interface AdapterPoolOptions {
@@ -25,6 +28,8 @@ export interface PooledAdapter {
   readonly adapter: Adapter;
   /** Of its layers, by their paths. */
   readonly layers: ReadonlyMap<string, FittedLora>;
+  /** Learned states before its texts: of prompt and prefix tuning, which change no layers. */
+  readonly prefix?: TextPrefix;
 }
 
 /**
@@ -32,7 +37,7 @@ export interface PooledAdapter {
  * arXiv:2310.18547; Sheng et al. 2023, "S-LoRA", arXiv:2311.03285). The pool puts itself around the model's linear
  * layers, which compute as before but in functions that are traced by `withShown` and `withRows`. It knows any number
  * of adapters, and has room for some; who needs one acquires it, and those that nobody has give way, the longest unused
- * first.
+ * first. Adapters that are states before texts change no layers: who runs their texts traces with their `prefix`.
  */
 export class AdapterPool {
   readonly options: AdapterPoolOptions;
@@ -75,6 +80,12 @@ export class AdapterPool {
    *   the model's, which are no update of a row; and what `applyAdapter` throws
    */
   async add(name: string, adapter: Adapter, onWarning?: OnWarning): Promise<PooledAdapter> {
+    if (isPrompt(adapter.config)) {
+      const prefix = prefixOf(this.model, adapter as Adapter<PromptConfig>, onWarning);
+      const pooled: PooledAdapter = { id: ++this.ids, name, adapter, layers: new Map(), prefix };
+      this.adapters.add(pooled);
+      return pooled;
+    }
     const fitted = fitAdapter(this.model, requireLora(adapter), onWarning);
     await requireUpdates(this.model, fitted);
     const { maxRank } = this.options;
@@ -103,7 +114,13 @@ export class AdapterPool {
       this.lastUses.delete(adapter);
       const slot = this.slots.indexOf(adapter);
       if (slot >= 0) this.slots[slot] = undefined;
+      adapter.prefix?.dispose();
     });
+  }
+
+  /** Whether an adapter is one of these now. */
+  has(adapter: PooledAdapter): boolean {
+    return this.adapters.has(adapter);
   }
 
   /** Whether there is room for all of these at the same time. */
@@ -234,17 +251,18 @@ export class AdapterPool {
     const bases = new Map<Module, Module>([...this.projections.values()].map((pooled) => [pooled, pooled.base]));
     mapModules(this.model, (_, module) => bases.get(module));
     for (const { adapters } of this.projections.values()) adapters.stack?.dispose();
+    for (const { prefix } of this.adapters) prefix?.dispose();
   }
 }
 
 const APPLY_ALONE = "apply the adapter to the model, alone (applyAdapter)";
 
-/** @throws DataError for an adapter of another kind than LoRA */
+/** @throws DataError for an adapter of layers of another kind than LoRA */
 function requireLora(adapter: Adapter): Adapter<LoraConfig> {
   if (adapter.config.type === "LORA") return adapter as Adapter<LoraConfig>;
   throw new DataError({
     where: `${adapter.name}, peft_type`,
-    expected: '"LORA", where rows of one run have different adapters',
+    expected: '"LORA" or states before texts, where rows of one run have different adapters',
     received: adapter.config.type,
     fix: APPLY_ALONE,
   });

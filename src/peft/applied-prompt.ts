@@ -17,18 +17,7 @@ export class AppliedPrompt extends AppliedAdapter {
   /** @internal */
   constructor(model: PretrainedModel, adapter: Adapter<PromptConfig>, onWarning: OnWarning = warnOnConsole) {
     super(model, adapter);
-    const { name, config, prompt } = adapter;
-    const shape = promptShape(requireCausal(model), config);
-    if (String(prompt?.shape) !== String(shape))
-      throw new ShapeError({
-        where: `${name}, tensor ${PROMPT}`,
-        expected: `shape [${shape.join(", ")}]`,
-        received: `[${prompt?.shape.join(", ")}]`,
-        fix: "check that the adapter was made for this model, with this adapter_config.json",
-      });
-    warnOfOthers(model, adapter, onWarning);
-    const Prefix = config.type === "PREFIX_TUNING" ? KeyValuePrefix : SoftPrompt;
-    this.prefix = new Prefix(prompt as StateTensor);
+    this.prefix = prefixOf(model, adapter, onWarning);
   }
 
   get parameters(): Map<string, Parameter> {
@@ -55,6 +44,29 @@ export class AppliedPrompt extends AppliedAdapter {
   unmerge(): void {
     throw wrong("unmerge", "an adapter that is merged", "one before the texts", "it cannot be merged");
   }
+}
+
+/**
+ * The learned states of an adapter. Whoever makes them disposes of them.
+ * @throws DataError, ShapeError for an adapter of another model
+ */
+export function prefixOf(
+  model: PretrainedModel,
+  adapter: Adapter<PromptConfig>,
+  onWarning: OnWarning = warnOnConsole,
+): SoftPrompt | KeyValuePrefix {
+  const { name, config, prompt } = adapter;
+  const shape = promptShape(requireCausal(model), config);
+  if (String(prompt?.shape) !== String(shape))
+    throw new ShapeError({
+      where: `${name}, tensor ${PROMPT}`,
+      expected: `shape [${shape.join(", ")}]`,
+      received: `[${prompt?.shape.join(", ")}]`,
+      fix: "check that the adapter was made for this model, with this adapter_config.json",
+    });
+  warnOfOthers(model, adapter, onWarning);
+  const Prefix = config.type === "PREFIX_TUNING" ? KeyValuePrefix : SoftPrompt;
+  return new Prefix(prompt as StateTensor);
 }
 
 /** @throws DataError for a model that is no language model */

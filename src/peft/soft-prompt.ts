@@ -1,7 +1,20 @@
 /** Learned states before the texts of a language model. */
 import { type CausalDecoder, type ForwardOptions, TextPrefix } from "../models/index.ts";
-import { GrowingCache, type LayerState, Parameter, type StateTensor } from "../nn/index.ts";
-import { add, arange, broadcastTo, concat, full, moveAxis, reshape, slice, type Tensor } from "../tensor/index.ts";
+import { GrowingCache, type KeyValueCache, type LayerState, Parameter, type StateTensor } from "../nn/index.ts";
+import {
+  add,
+  arange,
+  broadcastTo,
+  concat,
+  full,
+  gather,
+  less,
+  moveAxis,
+  reshape,
+  slice,
+  type Tensor,
+  where,
+} from "../tensor/index.ts";
 import { widened } from "./adapter.ts";
 
 /** Positions of the tokens of a text behind so many others: i32 [B, T] */
@@ -16,6 +29,15 @@ function maskBehind(count: number, { shape: [batch, length] }: Tensor<"i32">, ma
   return concat([all(count), mask ?? all(length)], 1);
 }
 
+type CachedOptions = Parameters<TextPrefix["cached"]>[2];
+
+/** Rows [P, W] for what is at the first P positions, in place of states [B, T, W]. positions: i32 [B, T] */
+function atFirst(rows: Tensor<"f32">, positions: Tensor<"i32">, states: Tensor<"f32">): Tensor<"f32"> {
+  const isFirst = less(positions, rows.size(0)); // [B, T]
+  const [batch, length] = positions.shape;
+  return where(reshape(isFirst, [batch, length, 1]), gather(rows, where(isFirst, positions, 0), 0), states);
+}
+
 /** Learned embeddings before those of a text. Lester et al. 2021, arXiv:2104.08691, section 2. */
 export class SoftPrompt extends TextPrefix {
   readonly prompt: Parameter; // [P, D]
@@ -27,6 +49,15 @@ export class SoftPrompt extends TextPrefix {
 
   get stateCount(): number {
     return this.prompt.shape[0];
+  }
+
+  get length(): number {
+    return this.prompt.shape[0];
+  }
+
+  cached(model: CausalDecoder, inputIds: Tensor<"i32">, options: CachedOptions): Tensor<"f32"> {
+    const embeddings = atFirst(this.prompt.value, options.positions, model.embed(inputIds)); // [B, T, D]
+    return model.hidden(inputIds, { ...options, embeddings });
   }
 
   hidden(model: CausalDecoder, inputIds: Tensor<"i32">, options: ForwardOptions): Tensor<"f32"> {
@@ -52,6 +83,24 @@ export class KeyValuePrefix extends TextPrefix {
   constructor(prompt: StateTensor) {
     super();
     this.prompt = new Parameter(prompt.shape, widened(prompt));
+  }
+
+  get length(): number {
+    return this.prompt.shape[0];
+  }
+
+  cached(model: CausalDecoder, inputIds: Tensor<"i32">, options: CachedOptions): Tensor<"f32"> {
+    const { positions, cache } = options;
+    const { numLayers } = model.cacheShape;
+    const parts = reshape(this.prompt.value, [this.length, 2 * numLayers, -1]); // [P, 2 L, K Dh]
+    const part = (i: number) => reshape(slice(parts, { axis: 1, start: i, end: i + 1 }), [this.length, -1]);
+    const put = (i: number, states: Tensor<"f32">) => atFirst(part(i), positions, states); // [B, T, K Dh]
+    const prefixed: KeyValueCache = {
+      keyCount: cache.keyCount,
+      positions: (length) => cache.positions(length),
+      attend: (layer, q, k, v, settings) => cache.attend(layer, q, put(2 * layer, k), put(2 * layer + 1, v), settings),
+    };
+    return model.hidden(inputIds, { ...options, cache: prefixed });
   }
 
   hidden(model: CausalDecoder, inputIds: Tensor<"i32">, options: ForwardOptions): Tensor<"f32"> {

@@ -41,6 +41,25 @@ const complete = async (model: string) => {
   return { status: response.status, body: (await response.json()) as { model: string; choices: { text: string }[] } };
 };
 
+test("a prompt that was learned is an adapter too", async () => {
+  const { model } = served.generator;
+  const prompt = await newAdapter(model, { type: "PROMPT_TUNING", numVirtualTokens: 3 }, randomKey(5));
+  const applied = applyAdapter(model, prompt);
+  await applied.save(join(folder, "allowed", "prompt"));
+  const alone = new Generator(model);
+  const { tokenizer } = served;
+  const ids: number[] = [];
+  const options = { temperature: 0, maxNewTokens: 8 };
+  for await (const id of alone.generate(await tokenizer.encode("Once"), options)) ids.push(id);
+  alone.dispose();
+  applied.remove();
+  const loaded = await post("/v1/load_lora_adapter", { lora_name: "prompt", lora_path: "prompt" });
+  expect(loaded.status).toBe(200);
+  const [, { body }] = await Promise.all([complete("tiny"), complete("prompt")]);
+  expect(body.choices[0].text).toBe(await tokenizer.decode(ids));
+  expect((await post("/v1/unload_lora_adapter", { lora_name: "prompt" })).status).toBe(200);
+});
+
 test("an adapter that is loaded is a model, until it is unloaded", async () => {
   expect((await complete("style")).status).toBe(404);
   const loaded = await post("/v1/load_lora_adapter", { lora_name: "style", lora_path: "style" });

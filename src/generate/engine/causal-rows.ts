@@ -1,3 +1,4 @@
+import { OptionError } from "../../base/index.ts";
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
 import { type CausalContext, causalDecoder, embeddedSizes, positionsOf, textSizes } from "../causal-decoder.ts";
@@ -39,6 +40,7 @@ export class CausalRows extends DecoderRows<CausalContext> {
   }
 
   override async enter(sequence: Sequence): Promise<void> {
+    if (sequence.adapter?.prefix) throw noRows(sequence.adapter);
     if (sequence.adapter) await this.adapters?.acquire(sequence.adapter);
     await super.enter(sequence);
   }
@@ -130,3 +132,11 @@ export class CausalRows extends DecoderRows<CausalContext> {
     this.memory.clear();
   }
 }
+
+const noRows = ({ name, adapter }: PooledAdapter): OptionError =>
+  new OptionError({
+    where: `adapter ${name}`,
+    expected: "an adapter of layers, where caches are not in the memory of the process (GPUs, pages)",
+    received: adapter.config.type,
+    fix: "apply it to the model alone: applyAdapter",
+  });

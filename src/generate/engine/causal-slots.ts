@@ -261,15 +261,15 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
     const images = start === 0 ? embedded : undefined;
-    const looked = {
-      positions: images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length),
-      embeddings: images?.embeddings ?? null,
-    };
-    const steps = this.steps.of(adapter !== undefined);
-    const ofImages = looked.positions.rank === 3 ? steps.embeddedInThree : steps.embedded;
-    const step = (images ? ofImages : this.steps.ofOne(steps, ids.length)).withSignal(signal);
+    const positions = images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length);
+    const looked = { positions, embeddings: images?.embeddings ?? null };
+    const changesLayers = adapter !== undefined && !adapter.prefix;
+    const steps = this.steps.of(changesLayers);
+    const ofImages = positions.rank === 3 ? steps.embeddedInThree : steps.embedded;
+    const ofText = this.steps.behind(adapter, start) ?? this.steps.ofOne(steps, ids.length);
+    const step = (images ? ofImages : ofText).withSignal(signal);
     this.requireSameWeights();
-    if (adapter) this.options.adapters?.show(adapter, this.options.device);
+    if (changesLayers) this.options.adapters?.show(adapter, this.options.device);
     const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
     const numbers = await logits.take();
     sequence.filled = to;
@@ -320,7 +320,8 @@ export class CausalSlots implements SequenceRunner {
     const ids = rows.map(({ id }) => id);
     const filled = rows.map(({ place }) => place);
     const positions = rows.map(({ place, offset }) => place + offset);
-    const hasAdapters = sequences.some(({ adapter }) => adapter);
+    // those that are states before texts have been read
+    const hasAdapters = sequences.some(({ adapter }) => adapter && !adapter.prefix);
     const adapters = hasAdapters ? this.adapterSlots(sequences, first, rows.length) : null;
     const step = this.steps.of(hasAdapters).several.withSignal(commonSignal(sequences));
     this.requireSameWeights();

@@ -191,7 +191,10 @@ export class Engine {
     }
     for (const sequence of admitted) {
       if (sequence.hasEnded) continue;
-      await this.attempt([sequence], () => runner.enter(sequence));
+      await this.attempt([sequence], () => {
+        sequence.onEnter?.();
+        return runner.enter(sequence);
+      });
       // one that has ended meanwhile was not known to have a place
       if (sequence.hasEnded && sequence.slot !== undefined) runner.leave(sequence);
     }

@@ -26,6 +26,8 @@ export interface SequenceOptions {
   signal?: AbortSignal;
   /** Whose layers the text is written with, beside the model's. @default the model's alone */
   adapter?: PooledAdapter;
+  /** Called before it gets a place. @throws where it cannot be written any more, which ends it */
+  onEnter?: () => void;
   /** Called when it has ended. */
   onEnd?: () => void;
 }
@@ -59,6 +61,7 @@ export class Sequence {
   readonly group: string;
   readonly signal: AbortSignal | undefined;
   readonly adapter: PooledAdapter | undefined;
+  readonly onEnter: (() => void) | undefined;
   /** What the model looks at: prompt and answer, less what was forgotten. */
   context: number[];
   /** Tokens of the context whose keys and values are in the cache. */
@@ -86,7 +89,7 @@ export class Sequence {
 
   /** @param onChange called when somebody asks for a token, or nobody will any more */
   constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
-    const { prompt, picker, embedded, source, proposer, priority = 0, group = "", signal, adapter, onEnd } = options;
+    const { prompt, picker, embedded, source, proposer, priority = 0, group = "", signal, adapter } = options;
     this.picker = picker;
     this.embedded = embedded;
     this.source = source;
@@ -95,7 +98,8 @@ export class Sequence {
     this.group = group;
     this.signal = signal;
     this.adapter = adapter;
-    this.onEnd = onEnd;
+    this.onEnter = options.onEnter;
+    this.onEnd = options.onEnd;
     this.limits = limits;
     this.onChange = onChange;
     this.context = prompt.slice(-limits.contextLength);

@@ -1,6 +1,6 @@
 import { nextTurn } from "../../base/index.ts";
-import type { CausalLM } from "../../models/index.ts";
-import type { AdapterPool } from "../../peft/index.ts";
+import type { CausalLM, TextPrefix } from "../../models/index.ts";
+import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
 import { type CompiledFunction, compile, type Device, type SymbolicSizes, type Tensor } from "../../tensor/index.ts";
 import { type CausalContext, causalDecoder, embeddedSizes, positionsOf, textSizes } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
@@ -57,6 +57,8 @@ export class SlotSteps {
   private isDisposed = false;
   /** As the pool lays them out. */
   private adapted: (Steps & { layout: number }) | undefined;
+  /** Of any number of tokens behind the states of an adapter, which is what they begin with. */
+  private readonly prefixed = new Map<PooledAdapter, Step>();
 
   constructor(model: CausalLM, cache: SlotCache, options: SlotSteps["options"]) {
     this.model = model;
@@ -74,6 +76,22 @@ export class SlotSteps {
       this.adapted = { layout: adapters.layout, ...this.compile(adapters) };
     }
     return this.adapted;
+  }
+
+  /**
+   * The step that reads the states of an adapter before a text, and tokens behind them. Undefined where it has none, or
+   * they are all before `start`.
+   */
+  behind(adapter: PooledAdapter | undefined, start: number): Step | undefined {
+    if (!adapter?.prefix || start >= adapter.prefix.length) return undefined;
+    for (const [other, step] of this.prefixed)
+      if (!this.options.adapters?.has(other)) {
+        step.dispose();
+        this.prefixed.delete(other);
+      }
+    const step = this.prefixed.get(adapter) ?? this.compile(undefined, adapter.prefix).anyLength;
+    this.prefixed.set(adapter, step);
+    return step;
   }
 
   /**
@@ -99,9 +117,9 @@ export class SlotSteps {
     return oneToken.isReady ? oneToken.step : anyLength;
   }
 
-  private compile(adapters?: AdapterPool): Steps {
+  private compile(adapters?: AdapterPool, prefix?: TextPrefix): Steps {
     const { cache, options } = this;
-    const decoder = causalDecoder(this.model);
+    const decoder = causalDecoder(this.model, undefined, prefix);
     const stepOver = (window: SlotWindow, symbolicSizes?: SymbolicSizes, logitsOf = lastLogits<CausalContext>) => {
       const step = (...[ids, context, lengths, total, slots]: StepInputs): Tensor<"f32"> => {
         const open = window.open(lengths, total);
@@ -142,6 +160,8 @@ export class SlotSteps {
     disposeOf(this.plain);
     disposeOf(this.adapted);
     this.adapted = undefined;
+    for (const step of this.prefixed.values()) step.dispose();
+    this.prefixed.clear();
   }
 }
 

@@ -204,7 +204,7 @@ const previewOf = (prompts: readonly Prompt[]): string =>
     .join("\n");
 
 const unsuited = {
-  adapter: "a LoRA or IA3 adapter, or none: rollouts are written over a cache, which begins without a prompt or prefix",
+  adapter: "a LoRA, IA3 or bottleneck adapter, or none: rollouts behind a prompt or prefix are not followed",
   overfit: "batches of all prompts: what is learned is written anew in each step",
   packing: "a row for each completion",
   cut: "longer prompts to be left out: half a question has another answer",

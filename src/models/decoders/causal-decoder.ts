@@ -61,4 +61,15 @@ export abstract class TextPrefix extends Module {
   abstract readonly stateCount: number;
   /** inputIds: i32 [B, T] -> final hidden states, [B, P + T, D] */
   abstract hidden(model: CausalDecoder, inputIds: Tensor<"i32">, options: ForwardOptions): Tensor<"f32">;
+  /** How many positions of a cache it takes, in front of those of a text's tokens. */
+  abstract readonly length: number;
+  /**
+   * The same over a cache whose first `length` positions it takes: tokens at these stand for it, whatever their ids.
+   * inputIds: i32 [B, T], at `positions` i32 [B, T] -> [B, T, D]
+   */
+  abstract cached(
+    model: CausalDecoder,
+    inputIds: Tensor<"i32">,
+    options: ForwardOptions & { cache: KeyValueCache; positions: Tensor<"i32"> },
+  ): Tensor<"f32">;
 }
