@@ -14,6 +14,7 @@ import {
 } from "../../base/index.ts";
 import { exists, withReadErrors } from "../../files/index.ts";
 import type { Method } from "../method.ts";
+import { requireOwnOptions } from "../parts/optimizer.ts";
 import type { SharedConfig } from "./schema.ts";
 
 /** A config that can be run. */
@@ -43,6 +44,7 @@ export async function resolveConfig(
   if (!isObject(input)) throw wrongFile(where, "fields, as method: sft", input);
   const method = methodOf(input, methods, where);
   const config = checkSchema(where, method.schema, input, DOCS);
+  requireOwnOptions(where, config);
   const resolved = (await withPaths(config, folder)) as typeof config;
   return { method, config: resolved, folder: config.output ?? join("runs", name) };
 }
@@ -100,11 +102,18 @@ function methodOf(
   if (method) return method;
   const names = [...methods.keys()];
   const near = typeof stated === "string" ? nearest(stated, names) : undefined;
+  const [inside, field] = isObject(input.method) ? [input.method, "name"] : [input, "method"];
+  const typo = stated === undefined ? Object.keys(inside).find((key) => nearest(key, [field])) : undefined;
   throw new OptionError({
     where: `${where}, method`,
     expected: `a method of ${listedNames(String(stated), names)}`,
-    received: stated === undefined ? "none" : JSON.stringify(stated),
-    fix: near ? `did you mean "${near}"?` : "name one; kindling init --list tells what each is for",
+    received: stated !== undefined ? JSON.stringify(stated) : typo !== undefined ? `"${typo}" in its place` : "none",
+    fix:
+      typo !== undefined
+        ? `did you mean "${field}"?`
+        : near
+          ? `did you mean "${near}"?`
+          : "name one; kindling init --list tells what each is for",
   });
 }
 
