@@ -2,23 +2,32 @@ import type { z } from "zod";
 import { listedNames, nearest, OptionError } from "./errors.ts";
 import { isObject } from "./is-object.ts";
 
-/** The schema of the object that an unknown field is in. */
+interface Definition {
+  innerType?: z.core.$ZodType;
+  /** What preprocessing comes before. */
+  out?: z.core.$ZodType;
+  /** Of a union. */
+  options?: readonly z.core.$ZodType[];
+  shape?: Record<string, z.core.$ZodType>;
+  element?: z.core.$ZodType;
+  valueType?: z.core.$ZodType;
+}
+
+/** What a value may be: of a union each of its forms. */
+function formsOf(type: z.core.$ZodType | undefined): Definition[] {
+  if (!type) return [];
+  const definition = type._zod.def as Definition;
+  const inner = definition.innerType ?? definition.out;
+  if (inner) return formsOf(inner);
+  return definition.options ? definition.options.flatMap(formsOf) : [definition];
+}
+
+/** The fields of the objects that an unknown field may be in. */
 function knownFields(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
-  let current: z.core.$ZodType | undefined = schema;
-  const unwrap = (type: z.core.$ZodType | undefined): z.core.$ZodType | undefined => {
-    const def = type?._zod.def as { innerType?: z.core.$ZodType; out?: z.core.$ZodType } | undefined;
-    const inner = def?.innerType ?? def?.out; // what preprocessing comes before
-    return inner ? unwrap(inner) : type;
-  };
-  for (const part of path) {
-    const { shape, element, valueType } = (unwrap(current)?._zod.def ?? {}) as {
-      shape?: Record<string, z.core.$ZodType>;
-      element?: z.core.$ZodType;
-      valueType?: z.core.$ZodType;
-    };
-    current = shape?.[String(part)] ?? element ?? valueType;
-  }
-  return Object.keys((unwrap(current)?._zod.def as { shape?: object } | undefined)?.shape ?? {});
+  let forms = formsOf(schema);
+  for (const part of path)
+    forms = forms.flatMap(({ shape, element, valueType }) => formsOf(shape?.[String(part)] ?? element ?? valueType));
+  return [...new Set(forms.flatMap(({ shape }) => Object.keys(shape ?? {})))];
 }
 
 const placeOf = (path: readonly PropertyKey[]) =>

@@ -94,8 +94,11 @@ export function listedNames(word: string, names: readonly string[]): string {
 }
 
 /** The candidate nearest to `word`, or undefined when none is near enough to be a likely typing mistake. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const mostEdits = Math.max(2, Math.floor(word.length / 3));
+export function nearest(
+  word: string,
+  candidates: readonly string[],
+  mostEdits: number = Math.max(2, Math.floor(word.length / 3)),
+): string | undefined {
   const ranked = candidates
     .filter((candidate) => Math.abs(candidate.length - word.length) <= mostEdits) // a long word takes no time that way
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))

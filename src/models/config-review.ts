@@ -1,5 +1,5 @@
 /** What a config.json says that its family does not follow: refused, or noted, as transformers does. */
-import { DataError } from "../base/index.ts";
+import { DataError, nearest } from "../base/index.ts";
 import { type FieldSpec, requireJson } from "./config.ts";
 import type { Json } from "./labels.ts";
 import type { ConfigKeys, Family } from "./model.ts";
@@ -30,6 +30,39 @@ export function reviewConfig(
       reviewed[name] = reviewPart(`${path}, ${name}`, part as Json, keys, notes);
   }
   return reviewLabels(path, reviewed, notes);
+}
+
+/** Shorter keys are near to too many others. */
+const LEAST_LETTERS = 5;
+const MOST_EDITS = 2;
+
+/**
+ * Looks for keys that nothing reads and that are one that is read, and absent, but for a letter or two: what somebody
+ * writes by hand would not be followed.
+ * @throws DataError naming both
+ */
+export function requireSpelling(path: string, json: Json, { configKeys, translate }: Family): void {
+  if (translate) return; // keys of another program
+  const { parts = {}, ...top } = typeof configKeys === "function" ? configKeys(json) : configKeys;
+  requirePartSpelling(path, json, top);
+  for (const [name, keys] of Object.entries(parts)) {
+    const part = json[name];
+    if (part !== null && typeof part === "object") requirePartSpelling(`${path}, ${name}`, part as Json, keys);
+  }
+}
+
+function requirePartSpelling(path: string, json: Json, keys: ConfigKeys): void {
+  const { fields, aliases = {}, supported = {}, training = {} } = keys;
+  const read = Object.values<FieldSpec>(fields as Record<string, FieldSpec>).map(({ key }) => key);
+  const known = new Set([...read, ...Object.keys({ ...aliases, ...supported, ...training })]);
+  const absent = [...known].filter((key) => json[key] === undefined);
+  for (const key of Object.keys(json)) {
+    if (known.has(key) || key.length < LEAST_LETTERS) continue;
+    const near = nearest(key, absent, MOST_EDITS);
+    if (near === undefined) continue;
+    const fix = `did you mean "${near}"?`;
+    throw new DataError({ where: path, expected: "keys that the model reads", received: `"${key}"`, fix });
+  }
 }
 
 /** @throws DataError for weights that are stored as quantized numbers */

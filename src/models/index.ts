@@ -138,6 +138,7 @@ export { type NextTokenLabels, nextTokenTargets } from "./losses.ts";
 export type { ConfigFile, ConfigKeys, Family, ModelClass } from "./model.ts";
 export { PretrainedModel, type RunOptions, type Task, TaskModel, type Trainable } from "./model.ts";
 export {
+  checkConfigKeys,
   fromConfig,
   fromPretrained,
   type LoadOptions,

@@ -2,7 +2,7 @@ import { checkOptions, DataError, type OnWarning, OptionError, type Warning, war
 import { type Folder, folderAt, isFile, readJson, type StoredFile } from "../files/index.ts";
 import { openPlace, type PlaceOptions } from "../hub/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
-import { reviewConfig } from "./config-review.ts";
+import { requireSpelling, reviewConfig } from "./config-review.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import type {
   EncoderModel,
@@ -211,6 +211,12 @@ function openConfig(path: string, json: Json, task: Task | undefined, notes: str
     json: reviewConfig(path, translated, family, notes),
   };
 }
+
+/**
+ * Looks whether a config.json that somebody wrote by hand is followed.
+ * @throws DataError for a key that nothing reads and that is one that is read, and absent, but for a letter or two
+ */
+export const checkConfigKeys = (json: Json): void => requireSpelling("config", json, families.find("config", json));
 
 /** Makes a model for a config in the form of config.json, with weights as at the start of training. */
 export function fromConfig<T extends keyof TaskModels>(

@@ -14,6 +14,7 @@ import {
 } from "../../base/index.ts";
 import { exists, withReadErrors } from "../../files/index.ts";
 import type { Method } from "../method.ts";
+import { requireOwnOptions } from "../parts/optimizer.ts";
 import type { SharedConfig } from "./schema.ts";
 
 /** A config that can be run. */
@@ -41,8 +42,9 @@ export async function resolveConfig(
   }: { methods: ReadonlyMap<string, Method>; where: string; folder: string; name: string },
 ): Promise<ResolvedConfig> {
   if (!isObject(input)) throw wrongFile(where, "fields, as method: sft", input);
-  const method = methodNamed(isObject(input.method) ? input.method.name : input.method, methods, `${where}, method`);
+  const method = methodNamed(statedMethod(input, where), methods, `${where}, method`);
   const config = checkSchema(where, method.schema, input, DOCS);
+  requireOwnOptions(where, config);
   const resolved = (await withPaths(config, folder)) as typeof config;
   return { method, config: resolved, folder: config.output ?? join("runs", name) };
 }
@@ -88,6 +90,20 @@ async function importedConfig(path: string): Promise<unknown> {
       cause,
     });
   }
+}
+
+/** What a config says of its method. @throws OptionError for nothing beside a field of nearly its name */
+function statedMethod(input: Readonly<Record<string, unknown>>, where: string): unknown {
+  const [inside, field] = isObject(input.method) ? [input.method, "name"] : [input, "method"];
+  const stated = inside[field];
+  const typo = stated === undefined ? Object.keys(inside).find((key) => nearest(key, [field])) : undefined;
+  if (typo === undefined) return stated;
+  throw new OptionError({
+    where: `${where}, method`,
+    expected: `the field ${field}`,
+    received: `"${typo}" in its place`,
+    fix: `did you mean "${field}"?`,
+  });
 }
 
 /** The method of a name. @throws OptionError for a name that none has, with the nearest */

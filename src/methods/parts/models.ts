@@ -1,6 +1,7 @@
 /** The model and the tokenizer that a config names. */
 import { OptionError } from "../../base/index.ts";
 import {
+  checkConfigKeys,
   fromConfig,
   fromPretrained,
   type LabelConfig,
@@ -43,6 +44,7 @@ export async function openModel<T extends keyof TaskModels>(
   if (typeof model === "object" && "new" in model) {
     const names = labels && { id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])) };
     const problem = problemType && { problem_type: problemType };
+    checkConfigKeys(model.new);
     return fromConfig({ ...defaults, ...names, ...problem, ...model.new, ...fields }, { task, key, onWarning });
   }
   const { name, ...options } = typeof model === "string" ? { name: model } : model;

@@ -1,6 +1,6 @@
 /** The optimizer and the schedule that a config names. */
-import { OptionError } from "../../base/index.ts";
-import type { Parameter } from "../../nn/index.ts";
+import { checkOptions, nearest, OptionError } from "../../base/index.ts";
+import { Parameter } from "../../nn/index.ts";
 import {
   AdaDelta,
   Adafactor,
@@ -97,7 +97,10 @@ const maker =
     make({ ...fill(rates), ...settings } as O);
 
 const schedules: Readonly<Record<Exclude<ScheduleName, "cosine">, Maker>> = {
-  constant: ({ learningRate }) => constantSchedule(learningRate),
+  constant: ({ learningRate }, settings) => {
+    checkOptions("schedule constant", settings, []);
+    return constantSchedule(learningRate);
+  },
   linear: maker(linearSchedule, (rates) => rates),
   "cosine-restarts": maker(cosineRestartsSchedule, ({ learningRate, totalSteps }) => ({
     learningRate,
@@ -146,4 +149,39 @@ export function makeSchedule(
   const rates = { learningRate, totalSteps: Math.max(1, steps - rising) };
   const schedule = schedules[name](rates, name === "plateau" ? { mode, ...settings } : settings);
   return rising > 0 ? warmup(schedule, rising, { startFactor: 1 / (rising + 1) }) : schedule;
+}
+
+/**
+ * Makes the optimizer and the schedule of a config for a parameter that is nobody's, so that their settings are wrong
+ * before a model is read.
+ * @throws OptionError naming the section, and the nearest field
+ */
+export function requireOwnOptions(where: string, { optimizer, schedule }: SharedConfig): void {
+  const { layerDecay: _, ...settings } = optimizer; // of layers, which one parameter has not
+  const { learningRate = 1 } = optimizer;
+  withFields(`${where}, optimizer`, optimizer, optimizerFields, () => {
+    const matrix = new Parameter([2, 2], new Float32Array(4));
+    const { state } = makeOptimizer(settings, new Map([["matrix", matrix]]));
+    for (const variable of [...state.values(), matrix]) variable.dispose();
+  });
+  withFields(`${where}, schedule`, schedule, scheduleFields, () =>
+    makeSchedule(schedule, { learningRate, steps: 1000, mode: "min" }),
+  );
+}
+
+const optimizerFields = ["name", "learningRate", "layerDecay", "average", "lookahead", "sharpness"];
+const scheduleFields = ["name", "warmupSteps", "warmupRatio"];
+
+/** Names the section in an error, and of fields those that are not the class' own too. */
+function withFields(where: string, section: object, fields: readonly string[], make: () => unknown): void {
+  try {
+    make();
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    const stranger = Object.keys(section).find((key) => error.received === `"${key}"`);
+    const near = stranger === undefined ? undefined : nearest(stranger, fields);
+    const { expected, received } = error;
+    const fix = near ? `did you mean "${near}"?` : error.fix;
+    throw new OptionError({ where: `${where}: ${error.where}`, expected, received, fix, cause: error });
+  }
 }
