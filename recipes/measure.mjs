@@ -14,7 +14,12 @@ import { parseArgs } from "node:util";
 const root = fileURLToPath(new URL(".", import.meta.url));
 const program = join(root, "..", "dist", "cli", "main.js");
 
-/** Metrics of each recipe that are shown, and what is not as in the others. `run` is the folder of ours. */
+const chat = ["before.validationLoss", "after.validationLoss", "before.tokenAccuracy", "after.tokenAccuracy"];
+
+/**
+ * Metrics of each recipe that are shown, and what is not as in the others. `run` is the folder of ours; recipes of
+ * several parts have a program of their own, run.mjs.
+ */
 const recipes = {
   spam: { metrics: ["accuracy", "f1Macro"] },
   "chinese-sentiment": { metrics: ["accuracy", "f1Macro"] },
@@ -27,7 +32,11 @@ const recipes = {
   },
   "gpt-sotu": { metrics: ["validationLoss"], peer: (run) => [run] },
   "gpt-chinese-poetry": { metrics: ["validationLoss"], peer: (run) => [run] },
+  "smollm2-lora": { metrics: chat, hasRun: true },
+  "smollm2-qlora": { metrics: chat, hasRun: true },
   "smollm2-dpo": { metrics: ["validationLoss", "rewards/accuracies", "rewards/margins"] },
+  "grpo-arithmetic": { metrics: ["start.greedy", "end.greedy", "start.drawn", "end.drawn"], hasRun: true },
+  translation: { metrics: ["bleu", "chrf"], hasRun: true },
   "minilm-retrieval": retrieval(),
   "distil-6-to-2": retrieval(),
 };
@@ -101,8 +110,24 @@ const lastJson = (text) =>
       .findLast((line) => line.startsWith("{")),
   );
 
+/** What a program tells of itself: its seconds are those of training alone. */
+function told(output) {
+  const { seconds, ...others } = lastJson(output);
+  return { trainingSeconds: seconds, ...others };
+}
+
 /** Kindling's run: all but seed and steps as config.yaml says, measured after the last step. */
 async function ours(name, seed, folder) {
+  if (recipes[name].hasRun) {
+    const steps = values.steps ? ["--steps", values.steps] : [];
+    const { output, seconds, memory } = await run(process.execPath, [
+      join(root, name, "run.mjs"),
+      "--seed",
+      seed,
+      ...steps,
+    ]);
+    return { ...told(output), seconds, memory };
+  }
   const overrides = [`training.seed=${seed}`, `output=${JSON.stringify(folder)}`, "evaluation.interval=1000000"];
   if (values.steps) overrides.push(`training.steps=${values.steps}`);
   const words = [program, "train", join(root, name, "config.yaml"), ...overrides, "--restart"];
@@ -119,7 +144,7 @@ async function theirs(name, seed, folder) {
   const words = [join(root, name, "peer.py"), ...(recipes[name].peer?.(folder) ?? []), "--seed", seed];
   if (values.steps) words.push("--steps", values.steps);
   const { output, seconds, memory } = await run(values.python, words);
-  return { ...lastJson(output), seconds, memory };
+  return { ...told(output), seconds, memory };
 }
 
 const mean = (numbers) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
@@ -127,14 +152,15 @@ const deviation = (numbers) => {
   const centre = mean(numbers);
   return Math.sqrt(numbers.reduce((sum, x) => sum + (x - centre) ** 2, 0) / Math.max(1, numbers.length - 1));
 };
-const digitsOf = (name) => (name === "seconds" || name === "memory" ? 0 : 4);
+const isCost = (name) => name === "memory" || name.toLowerCase().endsWith("seconds");
+const digitsOf = (name) => (isCost(name) ? 0 : 4);
 const shown = (name, numbers) =>
   `${mean(numbers).toFixed(digitsOf(name))} ± ${deviation(numbers).toFixed(digitsOf(name))}`;
 
 /** A table of one recipe: both sides' means and standard deviations over the seeds. */
 function table(name, rows) {
   const lines = [`| ${name}, ${rows.length / 2} seeds | Kindling | PyTorch | ratio |`, "| --- | --- | --- | --- |"];
-  for (const metric of [...recipes[name].metrics, "seconds", "memory"]) {
+  for (const metric of [...recipes[name].metrics, "trainingSeconds", "seconds", "memory"]) {
     const [ourNumbers, theirNumbers] = ["ours", "peer"].map((side) =>
       rows.filter((row) => row.side === side && row[metric] !== undefined).map((row) => row[metric]),
     );
@@ -144,7 +170,7 @@ function table(name, rows) {
     else {
       const ratio = mean(theirNumbers) / mean(ourNumbers);
       const both = [ourNumbers, theirNumbers].map((numbers) => shown(metric, numbers)).join(" | ");
-      lines.push(`| ${unit} | ${both} | ${digitsOf(metric) === 0 ? `${ratio.toFixed(2)}x` : ""} |`);
+      lines.push(`| ${unit} | ${both} | ${isCost(metric) ? `${ratio.toFixed(2)}x` : ""} |`);
     }
   }
   return lines.join("\n");
