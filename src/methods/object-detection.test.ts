@@ -1,12 +1,11 @@
 /** Objects in pictures: learned from COCO, YOLO and imagefolder, cut and resumed with augmentation. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { drawsOf } from "../augment/index.ts";
 import { pipeline } from "../pipelines/index.ts";
+import { drawnClasses as classes, drawnCoco as coco, drawingsOf, writeDrawings } from "../testing/drawn-objects.ts";
 import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
 import type { DetectionBatch } from "./parts/detection-batches.ts";
 import { assemble } from "./plan.ts";
@@ -14,80 +13,18 @@ import { assemble } from "./plan.ts";
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "kindling-objects-"));
-  await writeData(root);
+  await writeDrawings(root, drawings);
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const classes = ["dark", "light"] as const;
 const COUNT = 5;
-
-interface Drawing {
-  width: number;
-  height: number;
-  objects: { label: number; box: [number, number, number, number] }[];
-}
-
-/** Grey pictures with one or two rectangles, left and right; the last has none. */
-const drawings = Array.from({ length: COUNT }, (_, i): Drawing => {
-  const draws = drawsOf(5, i);
-  const size = { width: 48, height: i % 2 === 0 ? 32 : 40 };
-  const count = i === COUNT - 1 ? 0 : 1 + (i % 2);
-  const objects = Array.from({ length: count }, (_, j) => {
-    const [width, height] = [8 + draws.integer(10), 10 + draws.integer(14)];
-    const box = [2 + 24 * j + draws.integer(22 - width), draws.integer(size.height - height), width, height];
-    return { label: draws.integer(2), box: box as [number, number, number, number] };
-  });
-  return { ...size, objects };
-});
-
-async function draw({ width, height, objects }: Drawing, path: string): Promise<void> {
-  const data = new Uint8Array(width * height * 3).fill(128);
-  for (const { label, box } of objects)
-    for (let y = box[1]; y < box[1] + box[3]; y++)
-      data.fill(label === 0 ? 10 : 245, 3 * (y * width + box[0]), 3 * (y * width + box[0] + box[2]));
-  await sharp(data, { raw: { width, height, channels: 3 } })
-    .png()
-    .toFile(path);
-}
-
-/** The same pictures as COCO, YOLO and imagefolder have them. */
-async function writeData(folder: string): Promise<void> {
-  for (const part of ["coco/annotations", "coco/train", "yolo/images/train", "yolo/labels/train", "folder"])
-    await mkdir(join(folder, part), { recursive: true });
-  const names = drawings.map((_, i) => `${i}.png`);
-  const metadata: string[] = [];
-  for (const [i, drawing] of drawings.entries()) {
-    const { width, height, objects } = drawing;
-    for (const part of ["coco/train", "yolo/images/train", "folder"]) await draw(drawing, join(folder, part, names[i]));
-    const lines = objects.map(({ label, box: [x, y, w, h] }) =>
-      [label, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height].join(" "),
-    );
-    if (lines.length > 0) await writeFile(join(folder, "yolo/labels/train", `${i}.txt`), `${lines.join("\n")}\n`);
-    const row = { bbox: objects.map(({ box }) => box), categories: objects.map(({ label }) => label) };
-    metadata.push(JSON.stringify({ file_name: names[i], objects: row }));
-  }
-  await writeFile(join(folder, "folder/metadata.jsonl"), `${metadata.join("\n")}\n`);
-  await writeFile(
-    join(folder, "yolo/data.yaml"),
-    "path: .\ntrain: images/train\nval: images/train\nnames: [dark, light]\n",
-  );
-  const annotations = drawings.flatMap(({ objects }, image) =>
-    objects.map(({ label, box }) => ({ image_id: image, category_id: label + 1, bbox: box, area: box[2] * box[3] })),
-  );
-  const coco = {
-    images: drawings.map(({ width, height }, id) => ({ id, file_name: names[id], width, height })),
-    annotations: annotations.map((each, id) => ({ id, iscrowd: 0, ...each })),
-    categories: classes.map((name, i) => ({ id: i + 1, name })),
-  };
-  await writeFile(join(folder, "coco/annotations/instances_train.json"), JSON.stringify(coco));
-}
+const drawings = drawingsOf(COUNT);
 
 const yolos = {
   ...{ model_type: "yolos", hidden_size: 48, num_hidden_layers: 1, num_attention_heads: 4, intermediate_size: 96 },
   ...{ image_size: [48, 48], patch_size: 8, num_detection_tokens: 4, use_mid_position_embeddings: false },
   ...{ hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 },
 };
-const coco = "coco/annotations/instances_train.json";
 
 type Config = { method?: object; [field: string]: unknown };
 
@@ -319,6 +256,8 @@ test("what cannot be followed is refused by name", async () => {
   await writeFile(join(root, "empty.jsonl"), `${bad([])}\n${bad([])}\n`);
   const data = { train: "empty.jsonl", validationShare: 0 };
   await refused({ data }).toThrow("objects with classes");
-  await refused({ data, method: { classes: ["dark"] } }).toThrow("at least one object");
+  await refused({ data, method: { classes: ["dark"] } }).toThrow("at least one object in the pictures to learn from");
+  const unmeasured = { train: coco, validation: "empty.jsonl" };
+  await refused({ data: unmeasured }).toThrow("at least one object in the pictures to measure on");
   await refused({ data, method: { classes: ["dark"], head: "stored" } }).toThrow("leave one out");
 });

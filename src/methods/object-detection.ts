@@ -214,13 +214,17 @@ function countsOf(
   const measured = validation?.kept.map(({ label }) => learnedBoxes(label).length) ?? [];
   const objects = lengths.reduce((a, b) => a + b, 0);
   const most = [...lengths, ...measured].reduce((a, b) => Math.max(a, b), 1);
-  if (objects > 0) return { objects, empty: lengths.filter((length) => length === 0).length, most };
-  throw new DataError({
-    where: "data",
-    expected: "at least one object in the pictures to learn from",
-    received: `${lengths.length} pictures without any`,
-    fix: "name the files of the objects",
-  });
+  const refuse = (purpose: string, count: number, fix: string) =>
+    new DataError({
+      where: "data",
+      expected: `at least one object in the pictures to ${purpose}`,
+      received: `${count} pictures without any`,
+      fix,
+    });
+  if (objects === 0) throw refuse("learn from", lengths.length, "name the files of the objects");
+  if (validation && measured.every((length) => length === 0))
+    throw refuse("measure on", measured.length, "name other files, or keep more or none: validationShare");
+  return { objects, empty: lengths.filter((length) => length === 0).length, most };
 }
 
 function warnOfMany(most: number, { config }: ObjectDetector, onWarning: MethodContext["onWarning"]): void {

@@ -28,6 +28,10 @@ const namesIn = (folder: string) =>
       .sort(),
   );
 
+/** Whether a folder has a file that describes its pictures or sounds. */
+export const hasMetadata = async (folder: string): Promise<boolean> =>
+  (await exists(join(folder, METADATA[0]))) || exists(join(folder, METADATA[1]));
+
 /** The pictures or sounds below a folder, in the order of their paths. */
 export const filesOfMedia = async (folder: string, media: Media): Promise<string[]> =>
   (await namesIn(folder)).filter((path) => mediaOf(path) === media);

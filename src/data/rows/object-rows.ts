@@ -4,6 +4,7 @@ import { exists } from "../../files/index.ts";
 import type { BadRows } from "./bad-rows.ts";
 import type { ObjectRows } from "./boxes.ts";
 import { cocoFileIn, isCocoFile, openCoco } from "./coco.ts";
+import { hasMetadata } from "./media-folder.ts";
 import { isYoloFolder, openYolo } from "./yolo.ts";
 
 /** How `openObjectRows` reads. */
@@ -28,6 +29,7 @@ export async function openObjectRows(path: string, options: ObjectRowsOptions = 
   if (/\.ya?ml$/i.test(path)) return openYolo(path, { split, badRows });
   if (!(await stat(path)).isDirectory())
     return (await isCocoFile(path)) ? openCoco(path, { pictures, badRows }) : undefined;
+  if (await hasMetadata(path)) return undefined;
   const coco = await cocoFileIn(path);
   if (coco !== undefined) return openCoco(coco, { pictures, badRows });
   return (await isYoloFolder(path)) ? openYolo(path, { badRows }) : undefined;

@@ -148,6 +148,7 @@ test("YOLO: lines that are no labels are said with their number", async () => {
 
 test("other files are left to openRows", async () => {
   await write({ "rows.json": [{ image: "a.png" }], "squad.json": { data: [{}] }, "plain/a.png": "" });
-  for (const name of ["rows.json", "squad.json", "plain", "missing"])
+  await write({ "described/a.png": "", "described/a.txt": "a whale", "described/metadata.jsonl": "" });
+  for (const name of ["rows.json", "squad.json", "plain", "described", "missing"])
     expect(await openObjectRows(join(root, name))).toBeUndefined();
 });

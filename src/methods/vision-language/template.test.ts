@@ -6,10 +6,11 @@ import { chatFormat, type MixedMessage, Tokenizer } from "../../tokenizers/index
 import { messageFor, pictureFormat, withImageToken } from "./template.ts";
 
 const golden = fileURLToPath(new URL("../../../golden/", import.meta.url));
-const open = async (chat_template?: string) => {
+const START = "<|endoftext|>";
+const open = async (chat_template?: string, parts: object = {}) => {
   const plain = await Tokenizer.open(`${golden}tokenizers/bpe-600.tokenizer.json`);
   const config = { bos_token: "<|endoftext|>", eos_token: "<|endoftext|>", ...(chat_template && { chat_template }) };
-  return Tokenizer.fromJson(plain.toJson(), config);
+  return Tokenizer.fromJson({ ...plain.toJson(), ...parts }, config);
 };
 const talk = (content: MixedMessage["content"]): MixedMessage[] => [
   { role: "user", content },
@@ -17,7 +18,7 @@ const talk = (content: MixedMessage["content"]): MixedMessage[] => [
   { role: "user", content: "sure?" },
 ];
 const picture = { type: "image" };
-const text = { type: "text", text: "what is it?" };
+const question = { type: "text", text: "what is it?" };
 
 test.each(["chatml", "deepseek", "gemma", "llama2", "llama3", "mistral", "phi3", "qwen2", "zephyr", "generation"])(
   "%s: texts as before, and a line with the token for each picture",
@@ -30,7 +31,7 @@ test.each(["chatml", "deepseek", "gemma", "llama2", "llama3", "mistral", "phi3",
     const before = chatFormat(tokenizer.chatTemplate, tokenizer);
     const now = new Date(0);
     expect(format?.format.render(talk("what is it?"), { now })).toBe(before.render(talk("what is it?"), { now }));
-    const two = format?.format.render(talk([picture, text, picture]), { now });
+    const two = format?.format.render(talk([picture, question, picture]), { now });
     const [a, b] = ["first picture", "second picture"];
     const marked = before.render(talk(`${a}\nwhat is it?${b}\n`), { now });
     // some templates trim messages
@@ -45,7 +46,7 @@ test.each(["chatml", "deepseek", "gemma", "llama2", "llama3", "mistral", "phi3",
 test("a tokenizer without a template gets that of LLaVA 1.5", async () => {
   const pictured = await withImageToken(await open());
   const format = chatFormat(pictured.chatTemplate, pictured);
-  expect(format.render(talk([picture, text]))).toBe(
+  expect(format.render(talk([picture, question]))).toBe(
     "<|endoftext|>USER: <image>\nwhat is it? ASSISTANT: a whale<|endoftext|>USER: sure? ASSISTANT:",
   );
 });
@@ -62,7 +63,30 @@ test("llava-hf's template takes lists of parts alone", async () => {
   const opened = await Tokenizer.fromJson(json, { ...tokenizer.configToJson(), chat_template: template });
   const format = await pictureFormat(opened, tokenizer.tokenToId("<image>") as number);
   expect(format?.takesPartsOnly).toBe(true);
-  const messages = talk([picture, text]).map((message) => messageFor(message, { takesPartsOnly: true }));
+  const messages = talk([picture, question]).map((message) => messageFor(message, { takesPartsOnly: true }));
   expect(format?.format.render(messages)).toBe("USER: <image>\nwhat is it? ASSISTANT: a whale USER: sure? ASSISTANT:");
   expect(await withImageToken(opened)).toBe(opened);
+});
+
+test("a token that the tokenizer puts in front of texts is the template's, once", async () => {
+  const frame = (...texts: string[]) => [
+    { SpecialToken: { id: START, type_id: 0 } },
+    ...texts.map((id) => ({ Sequence: { id, type_id: 0 } })),
+  ];
+  const plain = await open();
+  const ids = [plain.tokenToId(START)];
+  const post_processor = {
+    type: "TemplateProcessing",
+    single: frame("A"),
+    pair: frame("A", "B"),
+    special_tokens: { [START]: { id: START, ids, tokens: [START] } },
+  };
+  for (const name of ["zephyr", "llama2"]) {
+    const template = readFileSync(`${golden}chat-templates/${name}.jinja`, "utf8");
+    const pictured = await withImageToken(await open(template, { post_processor }));
+    const text = chatFormat(pictured.chatTemplate, pictured).render([{ role: "user", content: [picture, question] }]);
+    expect(text.split(START)[0]).toBe("");
+    expect(text.startsWith(START + START)).toBe(false);
+    expect(await withImageToken(pictured)).toBe(pictured);
+  }
 });

@@ -86,27 +86,44 @@ function withPictures(template: string, imageToken: string = IMAGE): string {
 }
 
 /**
- * A tokenizer with a token for pictures, the last one where it has none, and a template that writes it.
+ * A tokenizer with a token for pictures, the last one where it has none, and a template that writes it. Where the
+ * tokenizer puts a token in front of texts, the template writes that too: processors of transformers put it there.
  * @param imageTokenId of a model that has one already
  */
 export async function withImageToken(tokenizer: Tokenizer, imageTokenId?: number): Promise<Tokenizer> {
   const imageToken = (imageTokenId === undefined ? null : tokenizer.idToToken(imageTokenId)) ?? IMAGE;
   const id = tokenizer.tokenToId(imageToken);
-  if (id !== null && tokenizer.specialTexts.includes(imageToken) && (await pictureFormat(tokenizer, id)))
-    return tokenizer;
+  const isSpecial = id !== null && tokenizer.specialTexts.includes(imageToken);
+  if (isSpecial && (await pictureFormat(tokenizer, id))) return withStart(tokenizer);
   const json = tokenizer.toJson();
   const others = (json.added_tokens as { content: string }[]).filter(({ content }) => content !== imageToken);
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   const added = [...others, { id: id ?? tokenizer.vocabSize, content: imageToken, ...flags }];
   const { chatTemplate = vicuna(endOf(tokenizer)) } = tokenizer;
-  const templates = new Map(tokenizer.chatTemplates).set("default", withPictures(chatTemplate, imageToken));
-  return Tokenizer.fromJson(
-    { ...json, added_tokens: added },
-    {
-      ...tokenizer.configToJson(),
-      chat_template: [...templates].map(([name, template]) => ({ name, template })),
-    },
+  const template = withPictures(chatTemplate, imageToken);
+  return withStart(await withTemplate(tokenizer, template, { ...json, added_tokens: added }));
+}
+
+/** The tokenizer with a template that begins with the token that it puts in front of texts, if it does. */
+async function withStart(tokenizer: Tokenizer): Promise<Tokenizer> {
+  const { special, chatTemplate = "" } = tokenizer;
+  const { bos } = special;
+  if (bos === undefined) return tokenizer;
+  const [first] = await tokenizer.encode("a");
+  if (first !== tokenizer.tokenToId(bos)) return tokenizer;
+  const format = chatFormat(chatTemplate, tokenizer);
+  const texts = [false, true].map((takesPartsOnly) =>
+    rendered(format, [messageFor({ role: "user", content: "a" }, { takesPartsOnly })]),
   );
+  if (texts.some((text) => text?.startsWith(bos))) return tokenizer;
+  return withTemplate(tokenizer, `{{ bos_token }}${chatTemplate}`);
+}
+
+/** The tokenizer with another template, in place of the one named default. */
+function withTemplate(tokenizer: Tokenizer, template: string, json = tokenizer.toJson()): Promise<Tokenizer> {
+  const templates = new Map(tokenizer.chatTemplates).set("default", template);
+  const chat_template = [...templates].map(([name, each]) => ({ name, template: each }));
+  return Tokenizer.fromJson(json, { ...tokenizer.configToJson(), chat_template });
 }
 
 function endOf(tokenizer: Tokenizer): string {
