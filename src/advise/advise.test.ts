@@ -54,6 +54,7 @@ test("training: arithmetic is 6 for each weight and token, LoRA's 4, and memory 
   expect(lora.trainedParameters).toBe(4 * 4 * (144 + 96 + 96 + 144 + 3 * 264));
   expect(full.optimizerBytes).toBe(8 * full.parameters);
   expect(qlora.weightBytes).toBeLessThan(lora.weightBytes / 4);
+  expect([lora, qlora].map(({ checkpointActivations }) => checkpointActivations)).toEqual([false, true]);
   expect(lora.totalBytes).toBeLessThan(full.totalBytes);
   const again = await estimateTraining(model, { ...size, way: "full", checkpointActivations: true });
   expect(again.stepBytes).toBeLessThan(full.stepBytes);

@@ -85,6 +85,7 @@ function checked(options: TrainingOptions): StepForm & { optimizerStates?: numbe
   const where = "estimateTraining";
   checkOptions(where, options, [...Object.keys(defaults), "optimizerStates"]);
   const form = { ...defaults, ...options };
+  form.checkpointActivations = options.checkpointActivations ?? form.way === "qlora"; // as configs have it
   const { batchSize, length, rank } = form;
   const positive = numberRules.positiveInteger;
   requireNumbers(where, { batchSize, length, rank }, { batchSize: positive, length: positive, rank: positive });

@@ -3,7 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Generator } from "../generate/index.ts";
+import { fromPretrained } from "../models/index.ts";
+import { type AdapterOptions, applyAdapter, newAdapter } from "../peft/index.ts";
+import { normal, randomKey } from "../tensor/index.ts";
 import { runProgram, TALE, tinyCharacterModel } from "../testing/built-program.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 
 let folder: string;
 
@@ -142,4 +147,27 @@ test("a prompt and an answer beyond the context are refused, unless the beginnin
   expect(tooLong.errors).toMatch(/^error: generate: expected a prompt and an answer of at most 24 tokens together/);
   expect((await generate(["--prompt", "It was the best of times", "--context", "24", "--context-shift"])).code).toBe(0);
   expect((await generate(["--context", "64"])).errors).toMatch(/a --context from 1 to 32; received 64/);
+});
+
+test.each([
+  ["a learned prompt", { type: "PROMPT_TUNING", numVirtualTokens: 3 }],
+  ["a learned prefix", { type: "PREFIX_TUNING", numVirtualTokens: 3 }],
+  ["a bottleneck adapter", { type: "BOTTLENECK", reductionFactor: 2, initWeights: "bert" }],
+] satisfies [string, AdapterOptions][])("--adapter: %s", async (name, options) => {
+  const model = await fromPretrained(join(folder, "runs/tale/model"), { task: "causal-lm" });
+  const applied = applyAdapter(model, await newAdapter(model, options, randomKey(3)));
+  for (const parameter of applied.parameters.values())
+    parameter.set(await normal(randomKey(4), parameter.shape, { standardDeviation: 1 }).read());
+  const place = join(folder, name.replaceAll(" ", "-"));
+  await applied.save(place);
+  const tokenizer = await Tokenizer.open(join(folder, "runs/tale/model"));
+  const generator = new Generator(model);
+  const ids = await tokenizer.encode("It was");
+  const text: number[] = [];
+  for await (const id of generator.generate(ids, { temperature: 0, maxNewTokens: 12 })) text.push(id);
+  const { code, output } = await generate(["--prompt", "It was", "--temperature", "0", "--adapter", place]);
+  expect(code).toBe(0);
+  expect(output.trimEnd()).toBe((await tokenizer.decode([...ids, ...text])).trimEnd());
+  generator.dispose();
+  model.dispose();
 });
