@@ -115,6 +115,13 @@ test("classes get a head with their names; amounts are learned; the right one co
   expect(flat.evaluations.at(-1)?.auc).toBeGreaterThan(0.9);
 });
 
+test("an adapter trains the head too", async () => {
+  const adapted = { adapter: { type: "lora", rank: 2 }, training: { steps: 1 } };
+  const { path } = await runs.run("adapted", config(await runs.rows("binary", labelled), adapted));
+  const stored = JSON.parse(await readFile(join(path, "adapter_config.json"), "utf8"));
+  expect(stored.modules_to_save).toEqual(["classifier"]);
+});
+
 test("cut and resumed: the losses of a run that was not cut, to the bit", async () => {
   const rows = await runs.rows("binary", labelled);
   const steps = { training: { steps: 8, batchSize: 4 } };

@@ -7,11 +7,13 @@ import type { SequenceClassifier } from "../models/index.ts";
 import { type SupervisedOptions, supervised } from "../train/index.ts";
 import { type AnyPreparedMethod, defineMethod, type MethodConfig, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
+import { withTrainedHead } from "./parts/class-choice.ts";
 import { type OpenedData, openData } from "./parts/datasets.ts";
 import { encodeTexts, refusePacking, textShape } from "./parts/encoded-texts.ts";
 import { classesOf, firstOfRows, isBinary, type JudgedPairs, numbersOf, readJudged } from "./parts/judged-pairs.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { type PairLoss, pairBatches, pairLosses, pairObjective } from "./parts/pair-objective.ts";
+import { hasHead } from "./parts/stored-head.ts";
 
 const settings = {
   loss: z
@@ -114,6 +116,7 @@ async function prepare(config: Config, opened: OpenedData, context: MethodContex
     { task: "sequence-classification", labels: labels.names },
     context,
   )) as SequenceClassifier;
+  const isNew = !(await hasHead(config, "ForSequenceClassification"));
   const tokenizer = await openTokenizer(config);
   requireVocabulary(tokenizer, model);
   const shape = textShape(config, { tokenizer, model });
@@ -138,7 +141,9 @@ async function prepare(config: Config, opened: OpenedData, context: MethodContex
   return {
     model,
     tokenizer,
-    objective: await adapted(config, { model, tokenizer }, (options) => objectiveOf(parts, options)),
+    objective: await adapted(withTrainedHead(config, model, isNew), { model, tokenizer }, (options) =>
+      objectiveOf(parts, options),
+    ),
     trainData: learned.source,
     batchesPerEpoch: learned.batchesPerEpoch,
     validationData: measured?.source,

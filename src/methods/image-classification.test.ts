@@ -97,6 +97,18 @@ test("the report shows mistaken pictures with their files, those that fill up a 
   expect(await readFile(join(root, "runs", "mistakes", "report.html"), "utf8")).toContain(mistakes[0].picture);
 });
 
+test("an adapter trains the new head too", async () => {
+  const sizes = { hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 8 };
+  const vit = { model_type: "vit", ...sizes, image_size: SIDE, patch_size: SIDE / 2, num_channels: 1 };
+  await run("adapted", {
+    model: { new: vit },
+    adapter: { type: "lora", rank: 2 },
+    training: { steps: 1, batchSize: 4 },
+  });
+  const json = JSON.parse(await readFile(join(root, "runs", "adapted", "model", "adapter_config.json"), "utf8"));
+  expect(json.modules_to_save).toEqual(["classifier"]);
+});
+
 const changes = {
   crop: { padding: 1 },
   flip: {},

@@ -10,6 +10,7 @@ import { adapted } from "./parts/adapters.ts";
 import { batchMixture, classChanges, pictureAugmentation } from "./parts/augmentation.ts";
 import { type AskedClassifier, smallPicture } from "./parts/class-answers.ts";
 import { type ClassBatch, learnedBatches, measuredBatches } from "./parts/class-batches.ts";
+import { withTrainedHead } from "./parts/class-choice.ts";
 import { openClassPictures } from "./parts/class-rows.ts";
 import { openModel } from "./parts/models.ts";
 import { imageSettings, type PictureForm, pictureForm } from "./parts/picture-form.ts";
@@ -80,7 +81,7 @@ training:
     const changes = { augment: pictureAugmentation(augment, form.size), mix: batchMixture(augment) };
     return {
       model,
-      objective: await adapted(config, { model }, (options) =>
+      objective: await adapted(withTrainedHead(config, model, !isStored), { model }, (options) =>
         pictureClassifier(model, { ...options, form, labelSmoothing }),
       ),
       trainData: learnedBatches(train, { ...batches, ...changes }),

@@ -197,6 +197,13 @@ test("the result is a folder that opens, with the adapter alone or merged", asyn
   expect(preview).toMatch(/rejected ---\n.*«.*bad.*»/s);
 });
 
+test("an adapter trains the head of rewards too", async () => {
+  const change = { method: "reward", model: { new: bert }, training: { steps: 1, batchSize: 4 } };
+  await run("adapted rewards", { ...change, adapter: { type: "lora", rank: 2 } });
+  const path = join(root, "adapted rewards", "model", "adapter_config.json");
+  expect(JSON.parse(await readFile(path, "utf8")).modules_to_save).toEqual(["classifier"]);
+});
+
 async function prepared(name: string, change: Change, warnings: string[] = []) {
   const { method, config: resolved, folder } = await resolve(name, change);
   const onWarning = ({ notes }: { notes: readonly string[] }) => warnings.push(...notes);

@@ -4,10 +4,12 @@ import { reward } from "../train/index.ts";
 import { defineMethod } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import { padIdOf } from "./parts/causal.ts";
+import { withTrainedHead } from "./parts/class-choice.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { rewardBatches } from "./parts/preference-batches.ts";
 import { openPreferences } from "./parts/preference-examples.ts";
 import { previewPreferences } from "./parts/preference-preview.ts";
+import { hasHead } from "./parts/stored-head.ts";
 
 const settings = {
   centering: z
@@ -46,6 +48,7 @@ evaluation:
 `,
   async prepare(config, context) {
     const model = await openModel(config, { task: "sequence-classification", labels: ["reward"] }, context);
+    const isNew = !(await hasHead(config, "ForSequenceClassification"));
     const tokenizer = await openTokenizer(config);
     requireVocabulary(tokenizer, model);
     const { train, validation, facts, fingerprint } = await openPreferences({ config, tokenizer, context });
@@ -57,7 +60,9 @@ evaluation:
     return {
       model,
       tokenizer,
-      objective: await adapted(config, { model, tokenizer }, (options) => reward(model, { ...options, centering })),
+      objective: await adapted(withTrainedHead(config, model, isNew), { model, tokenizer }, (options) =>
+        reward(model, { ...options, centering }),
+      ),
       trainData: trained.source,
       batchesPerEpoch: trained.batchesPerEpoch,
       validationData: validation && rewardBatches(validation, { ...batches, isShuffled: false }).source,
