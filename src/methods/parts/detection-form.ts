@@ -1,11 +1,10 @@
 /** The form in which detectors take pictures: resized by their edges, and padded to one size for a batch. */
-import { join } from "node:path";
 import { z } from "zod";
 import { OptionError } from "../../base/index.ts";
-import { isFile, writeJson } from "../../files/index.ts";
+import { isFile } from "../../files/index.ts";
 import type { PretrainedModel } from "../../models/index.ts";
 import { ImageProcessor, type ProcessedImages, type RawImage } from "../../processors/index.ts";
-import { hasProcessor, threeOf } from "./picture-form.ts";
+import { hasProcessor, threeOf, writeImageSettings } from "./picture-form.ts";
 
 type Size = { width: number; height: number };
 const pixels = z.int().min(1);
@@ -73,7 +72,7 @@ export async function detectionForm(
   if (settings === undefined && source !== undefined && !isFile(source) && (await hasProcessor(source)))
     return formOf(model, await ImageProcessor.open(source), padMultiple, async () => {});
   const json = processorJson(model, settings);
-  const save = (folder: string) => writeJson(join(folder, "preprocessor_config.json"), json);
+  const save = (folder: string) => writeImageSettings(folder, json);
   return formOf(model, new ImageProcessor(json, "config, method.image"), padMultiple, save);
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { normalizeImage } from "../../augment/index.ts";
 import { OptionError } from "../../base/index.ts";
-import { type Folder, isFile, writeJson } from "../../files/index.ts";
+import { exists, type Folder, isFile, readJson, writeJson } from "../../files/index.ts";
 import type { PretrainedModel } from "../../models/index.ts";
 import { ImageProcessor, type ProcessedImages, type RawImage, resizeImage } from "../../processors/index.ts";
 import { tensor } from "../../tensor/index.ts";
@@ -70,9 +70,18 @@ export async function pictureForm(model: PretrainedModel, settings: ImageSetting
     image_mean: threeOf("mean", mean),
     image_std: threeOf("std", std),
   };
-  const save = (folder: string) => writeJson(join(folder, "preprocessor_config.json"), json);
+  const save = (folder: string) => writeImageSettings(folder, json);
   if (channels === 1) return { ...greyForm({ width, height }, json.image_mean[0], json.image_std[0]), save };
   return { ...formOf(new ImageProcessor(json, "config, method.image")), save };
+}
+
+/** Writes how pictures are prepared beside a model, in place of what came along with it. */
+export async function writeImageSettings(folder: string, json: object): Promise<void> {
+  await writeJson(join(folder, "preprocessor_config.json"), json);
+  const path = join(folder, "processor_config.json"); // whose part for pictures would count before the other file
+  if (!(await exists(path))) return;
+  const { image_processor: _, ...rest } = await readJson(path);
+  await writeJson(path, rest);
 }
 
 /** Whether a folder says how pictures are prepared. */

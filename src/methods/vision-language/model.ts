@@ -1,7 +1,7 @@
 /** The model of a config that reads pictures in a text, and which of it each stage trains. */
 import { join } from "node:path";
 import { OptionError } from "../../base/index.ts";
-import { exists, isFile, readJson, writeJson } from "../../files/index.ts";
+import { isFile, writeJson } from "../../files/index.ts";
 import { type ImageTextModel, LlavaForConditionalGeneration, type PretrainedModel } from "../../models/index.ts";
 import { ImageProcessor } from "../../processors/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
@@ -80,7 +80,6 @@ async function pictured(
   const stored = image === undefined && source && !isFile(source) && (await hasProcessor(source)) ? source : undefined;
   const saveProcessor = async (folder: string) => {
     await form.save(folder);
-    if (image !== undefined) await withoutImagePart(join(folder, "processor_config.json"));
     // what stands beside a model that was loaded goes along with it
     if (model.source !== undefined || !(model instanceof LlavaForConditionalGeneration)) return;
     if (stored) await writeJson(join(folder, "preprocessor_config.json"), (await ImageProcessor.open(stored)).toJson());
@@ -106,13 +105,6 @@ function requireSize(model: ImageTextModel, { size }: PictureForm): void {
     received: `${size.width} x ${size.height}`,
     fix: "leave it out, or correct the size",
   });
-}
-
-/** Takes the form of pictures of the model that was loaded out of a file, which would count before the config's. */
-async function withoutImagePart(path: string): Promise<void> {
-  if (!(await exists(path))) return;
-  const { image_processor: _, ...rest } = await readJson(path);
-  await writeJson(path, rest);
 }
 
 /** What each family calls its parts. */
