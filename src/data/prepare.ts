@@ -164,11 +164,12 @@ async function writeTokens(
     options,
   );
   if (total < 2 * least) {
+    const fitting = Math.max(1, Math.floor(total / 2) - 1);
     throw new DataError({
       where: corpus.files[0],
       expected: `at least ${2 * least} tokens: one context of ${contextLength} for training and one for validation`,
       received: `${total} tokens`,
-      fix: `use more text, or --context ${Math.max(1, Math.floor(total / 2) - 1)}`,
+      fix: `use more text, or --context ${fitting} (of a config: data.maxLength)`,
     });
   }
   const validationTokens = Math.max(least, Math.floor(total * validationFraction));

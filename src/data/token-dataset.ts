@@ -144,7 +144,7 @@ export class TokenDataset implements Source<TokenBatch> {
         where: path,
         expected: `at least ${options.contextLength + 1} tokens, one context and the token after it`,
         received: `${tokens} tokens`,
-        fix: "use more text or a shorter --context",
+        fix: "use more text, or a shorter context (--context, data.maxLength of a config)",
       });
     }
     return new TokenDataset(path, await open(path, "r"), tokens, options);

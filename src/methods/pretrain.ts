@@ -64,6 +64,7 @@ method:
   name: pretrain
   objective: causal           # the next token; masked: BERT's; span-corruption: T5's
   # packing: concatenate      # one stream of tokens; documents: texts share a row, unseen by one another
+  # textFiles: stream         # all text files are one stream of tokens, which the run keeps; lines: each line is a text
   # lossChunk: 1024           # less memory where the vocabulary is large
 model:
   new:                        # a config.json; or the name of a model to go on from
