@@ -169,6 +169,24 @@ test("wrong data and settings are said", async () => {
   await expect(withRows("empty", [{ text: "", label: "x" }])).rejects.toThrow("an empty text");
 }, 60_000);
 
+test("examples of which all are too long, values that are nothing, and an evaluation without data are said", async () => {
+  const long = rows.map(({ label }) => ({ text: "so ".repeat(50), label }));
+  const path = await write("all-long", long);
+  const data = { train: path, validationShare: 0, maxLength: 16, onTooLong: "skip" };
+  await expect(runConfig(configOf("all-long", { data }))).rejects.toThrow(
+    "all-long.jsonl:1: expected examples of at most 16 tokens; received 40 of 40 that are longer, and left out",
+  );
+  const nothing = await write("nothing", [{ text: null, label: "good" }]);
+  await expect(runConfig(configOf("nothing", { data: { train: nothing } }))).rejects.toThrow(
+    "received the columns text, label, of which these have no values: text",
+  );
+  const unmeasured = { data: { train, validationShare: 0 }, evaluation: { monitor: "f1Macro", patience: 2 } };
+  const { notes } = await runConfig(configOf("unmeasured", { ...unmeasured, training: { steps: 1 } }));
+  expect(notes).toContain(
+    "there is no validation data, so that monitor f1Macro and patience 2 tell nothing: the last state is the result",
+  );
+}, 60_000);
+
 test("imbalance and long texts are warned of", async () => {
   const many = [...rows.filter(({ label }) => label === "good"), rows[1]];
   const long = { text: "so ".repeat(50), label: "good" };

@@ -204,6 +204,19 @@ test("pictures that cannot be read are counted with their files, or end the run"
   expect(events.find((event) => event.type === "ready")?.facts.classes).toBe(3);
 });
 
+test("classes of which one has many more pictures than another are warned of", async () => {
+  const folder = join(root, "imbalanced");
+  await writePictures(folder, 20);
+  for (let i = 2; i < 20; i++) await rm(join(folder, "spots", `${i}.png`));
+  const { notes } = await run("imbalanced", {
+    data: { train: folder, validationShare: 0 },
+    training: { steps: 1, batchSize: 3 },
+  });
+  expect(notes).toContain(
+    "the classes are imbalanced: bars 20 examples, spots 2; the small ones may be hardly learned",
+  );
+});
+
 test("what cannot be learned is refused", async () => {
   const training = { steps: 1, batchSize: 3 };
   const one = join(root, "one");

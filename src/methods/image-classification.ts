@@ -10,7 +10,7 @@ import { adapted } from "./parts/adapters.ts";
 import { batchMixture, classChanges, pictureAugmentation } from "./parts/augmentation.ts";
 import { type AskedClassifier, smallPicture } from "./parts/class-answers.ts";
 import { type ClassBatch, learnedBatches, measuredBatches } from "./parts/class-batches.ts";
-import { withTrainedHead } from "./parts/class-choice.ts";
+import { warnOfImbalance, withTrainedHead } from "./parts/class-choice.ts";
 import { openClassPictures } from "./parts/class-rows.ts";
 import { openModel } from "./parts/models.ts";
 import { imageSettings, type PictureForm, pictureForm } from "./parts/picture-form.ts";
@@ -76,6 +76,8 @@ training:
     const model = stored ?? (await openModel(config, { task: "image-classification", labels }, context));
     const form = await pictureForm(model, image);
     const { train, validation } = await read(form);
+    const counts = classCounts(labels, train.kept);
+    warnOfImbalance({ names: labels, counts }, context, "the small ones may be hardly learned");
     const { batchSize = 32, seed } = config.training;
     const batches = { form, batchSize, seed, numClasses: labels.length };
     const changes = { augment: pictureAugmentation(augment, form.size), mix: batchMixture(augment) };
@@ -90,7 +92,7 @@ training:
       facts: {
         pictures: train.kept.length,
         classes: labels.length,
-        "smallest class": smallestClass(labels, train.kept),
+        "smallest class": smallestClass(labels, counts),
         ...(validation && { "validation pictures": validation.kept.length }),
       },
       ...(validation && { classifier: askedPictures(model, labels, validation) }),
@@ -131,9 +133,13 @@ function labelsOf(model: Model): readonly string[] {
   });
 }
 
-function smallestClass(labels: readonly string[], kept: readonly { label: number }[]): string {
+function classCounts(labels: readonly string[], kept: readonly { label: number }[]): number[] {
   const counts = labels.map(() => 0);
   for (const { label } of kept) counts[label]++;
+  return counts;
+}
+
+function smallestClass(labels: readonly string[], counts: readonly number[]): string {
   const least = counts.indexOf(Math.min(...counts));
   return `${labels[least]} (${counts[least]})`;
 }

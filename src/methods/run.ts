@@ -89,6 +89,7 @@ export async function* runMethod(
     try {
       if (options.restart) await removeParts(folder);
       const assembled = assemble(config, prepared);
+      warnOfNoMeasure(config, assembled, onWarning);
       await writeJson(join(folder, RUN_FILE), { ...config, steps: assembled.pace.steps });
       const description = { name: basename(folder), folder, config: settingsOf(config) };
       yield* trackEvents(trainPrepared(resolved, prepared, assembled, options), description, [
@@ -101,6 +102,20 @@ export async function* runMethod(
   } finally {
     await lock.release();
   }
+}
+
+/** Says which settings of the evaluation tell nothing, where nothing is measured. */
+function warnOfNoMeasure(
+  { evaluation: { monitor, patience } }: SharedConfig,
+  { validationData }: Assembled,
+  onWarning: MethodContext["onWarning"],
+): void {
+  if (validationData) return;
+  const idle = [monitor !== "validationLoss" && `monitor ${monitor}`, patience !== undefined && `patience ${patience}`];
+  const named = idle.filter((each) => typeof each === "string");
+  if (named.length === 0) return;
+  const note = `there is no validation data, so that ${named.join(" and ")} tell nothing: the last state is the result`;
+  onWarning({ where: "config, evaluation", notes: [note] });
 }
 
 /** Fields that may change when a run goes on. */

@@ -170,9 +170,15 @@ export function recogniseFormat(
   throw new DataError({
     where,
     expected: asked ? `rows of ${format}, with ${asked.join(" or with ")}` : `rows of ${exampleFormats.join(", ")}`,
-    received: `the columns ${listedNames(names[0] ?? "", names) || "of no rows"}`,
+    received: `the columns ${listedNames(names[0] ?? "", names) || "of no rows"}${withoutValues(rows, names)}`,
     fix: 'say which column has which part: columns { prompt: "question", completion: "reply" }',
   });
+}
+
+/** Columns that have a name and no value, in words. */
+function withoutValues(rows: readonly Row[], names: readonly string[]): string {
+  const empty = names.filter((name) => rows.every((row) => row[name] === null || row[name] === undefined));
+  return empty.length === 0 ? "" : `, of which these have no values: ${empty.slice(0, 8).join(", ")}`;
 }
 
 const neededParts = (parts: Readonly<Record<string, Part>>) =>

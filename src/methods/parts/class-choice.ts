@@ -126,12 +126,19 @@ function requireDistinct(labels: readonly string[]): void {
 /** How many times as many examples the largest class has than the smallest before it is spoken of. */
 const IMBALANCE = 10;
 
-/** Warns where some classes have many more examples than others. */
-export function warnOfImbalance({ names, counts }: ClassChoice, { onWarning }: MethodContext): void {
+/**
+ * Warns where some classes have many more examples than others.
+ * @param fix what can be done about it
+ */
+export function warnOfImbalance(
+  { names, counts }: Pick<ClassChoice, "names" | "counts">,
+  { onWarning }: Pick<MethodContext, "onWarning">,
+  fix = "classWeights: balanced weighs them",
+): void {
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
   if (most < IMBALANCE * least) return;
   const shown = (count: number) => `${names[counts.indexOf(count)]} ${count}`;
-  const note = `the classes are imbalanced: ${shown(most)} examples, ${shown(least)}; classWeights: balanced weighs them`;
+  const note = `the classes are imbalanced: ${shown(most)} examples, ${shown(least)}; ${fix}`;
   onWarning({ where: "data", notes: [note] });
 }
 

@@ -1,4 +1,5 @@
 /** Texts as encoders read them, and their batches. */
+import { DataError } from "../../base/index.ts";
 import { batchesOf, type Rows, type Source } from "../../data/index.ts";
 import type { EncoderInputs, PretrainedModel } from "../../models/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
@@ -118,7 +119,10 @@ export interface EncodedExample<T> {
   isTooLong: boolean;
 }
 
-/** All examples one after another, those that are too long cut or left out, with a warning of how many were. */
+/**
+ * All examples one after another, those that are too long cut or left out, with a warning of how many were.
+ * @throws DataError where all are too long and left out
+ */
 export async function encodeExamples<E, T>(
   examples: Rows<E>,
   encode: (example: E, index: number) => Promise<EncodedExample<T>>,
@@ -133,6 +137,13 @@ export async function encodeExamples<E, T>(
     if (example !== undefined && !(isTooLong && data.onTooLong === "skip")) kept.push(example);
     context.onProgress?.("encoding texts", index / examples.count);
   }
+  if (kept.length === 0 && tooLong > 0 && data.onTooLong === "skip")
+    throw new DataError({
+      where: examples.placeOf(0),
+      expected: `examples of at most ${limit}`,
+      received: `${tooLong} of ${examples.count} that are longer, and left out`,
+      fix: "raise data.maxLength, or cut them: data.onTooLong: cut",
+    });
   if (tooLong > 0) {
     const what = data.onTooLong === "skip" ? "left out" : "cut";
     const note = `${tooLong} of ${examples.count} examples are longer than ${limit} and ${what}`;
