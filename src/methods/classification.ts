@@ -17,16 +17,10 @@ import {
   targetOf,
   weightsOf,
 } from "./parts/classified-texts.ts";
+import { refusePacking, textForm } from "./parts/encoded-texts.ts";
 import { withExamples } from "./parts/examples.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
-import {
-  encodeExamples,
-  lengthFacts,
-  measuredBatches,
-  textForm,
-  tokensOf,
-  trainingBatches,
-} from "./parts/text-batches.ts";
+import { encodeExamples, lengthFacts, measuredBatches, tokensOf, trainingBatches } from "./parts/text-batches.ts";
 
 const settings = {
   problem: z
@@ -91,6 +85,7 @@ evaluation:
   prepare: (config, context) =>
     withExamples(config, "classification", context, async ({ train: rows, ...opened }) => {
       const { classWeights, labelSmoothing } = config.method;
+      refusePacking(config, "classification");
       const tokenizer = await openTokenizer(config);
       const problem = config.method.problem === "auto" ? await problemOf(rows) : config.method.problem;
       if (problem !== "single") requireClasses(problem, config.method);
@@ -100,7 +95,7 @@ evaluation:
       requireVocabulary(tokenizer, model);
       if (choice && classWeights === "none") warnOfImbalance(choice, context);
 
-      const form = textForm(config, model, tokenizer);
+      const form = textForm(config, { tokenizer, model });
       const encode = (texts: Rows<ClassifiedText>) =>
         encodeExamples<ClassifiedText, Classified>(
           texts,

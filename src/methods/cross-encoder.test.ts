@@ -12,7 +12,7 @@ import { methodConfig } from "../testing/method-config.ts";
 import { MethodRuns } from "../testing/method-run.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import type { Objective } from "../train/index.ts";
-import { encodeTexts, textShape } from "./parts/encoded-texts.ts";
+import { encodeTexts, textForm } from "./parts/encoded-texts.ts";
 import { type PairBatch, type PairLoss, pairBatches, pairObjective } from "./parts/pair-objective.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
@@ -33,12 +33,12 @@ const silent = { folder: "", onWarning: () => {} };
 test.each(cases)("$loss: loss and gradients are sentence-transformers'", async (each) => {
   const classifier = await fromPretrained(model(each.model), { task: "sequence-classification" });
   const tokenizer = await Tokenizer.open(model(each.model));
-  const shape = textShape(methodConfig("cross-encoder", { model: "none" }), { tokenizer, model: classifier });
+  const form = textForm(methodConfig("cross-encoder", { model: "none" }), { tokenizer, model: classifier });
   const lists = each.texts[1].map((texts) => [texts].flat());
   const pairs = each.texts[0].flatMap((first, i) => lists[i].map((second) => [first, second] as const));
-  const texts = await encodeTexts(pairs, { tokenizer, shape }, silent);
+  const texts = await encodeTexts(pairs, { tokenizer, form }, silent);
   const [perRow, hasClasses] = [lists[0].length, each.loss === "cross-entropy"];
-  const { source } = pairBatches({ texts, labels: each.labels.flat() }, shape, {
+  const { source } = pairBatches({ texts, labels: each.labels.flat() }, form, {
     ...{ batchSize: lists.length, perRow, seed: 0, groupByLength: false, isShuffled: false, hasClasses },
   });
   const parts = { model: classifier, loss: each.loss, perRow, isBinary: false, trained: classifier.namedParameters() };

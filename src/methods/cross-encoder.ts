@@ -9,7 +9,7 @@ import { type AnyPreparedMethod, defineMethod, type MethodConfig, type MethodCon
 import { adapted } from "./parts/adapters.ts";
 import { withTrainedHead } from "./parts/class-choice.ts";
 import { type OpenedData, openData } from "./parts/datasets.ts";
-import { encodeTexts, refusePacking, textShape } from "./parts/encoded-texts.ts";
+import { encodeTexts, refusePacking, textForm } from "./parts/encoded-texts.ts";
 import { classesOf, firstOfRows, isBinary, type JudgedPairs, numbersOf, readJudged } from "./parts/judged-pairs.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { type PairLoss, pairBatches, pairLosses, pairObjective } from "./parts/pair-objective.ts";
@@ -119,11 +119,11 @@ async function prepare(config: Config, opened: OpenedData, context: MethodContex
   const isNew = !(await hasHead(config, "ForSequenceClassification"));
   const tokenizer = await openTokenizer(config);
   requireVocabulary(tokenizer, model);
-  const shape = textShape(config, { tokenizer, model });
+  const form = textForm(config, { tokenizer, model });
   const encode = ({ pairs }: JudgedPairs) =>
     encodeTexts(
       pairs.map(({ texts }) => texts),
-      { tokenizer, shape },
+      { tokenizer, form },
       context,
     );
   const { batchSize = 16, seed } = config.training;
@@ -131,10 +131,10 @@ async function prepare(config: Config, opened: OpenedData, context: MethodContex
   const batching = { batchSize, seed, groupByLength, hasClasses: loss === "cross-entropy" };
   const perRow = loss === "list-net" ? train.perRow : 1;
   const texts = await encode(train);
-  const learned = pairBatches({ texts, labels: labels.train }, shape, { ...batching, perRow, isShuffled: true });
+  const learned = pairBatches({ texts, labels: labels.train }, form, { ...batching, perRow, isShuffled: true });
   const measured =
     validation &&
-    pairBatches({ texts: await encode(validation), labels: labels.validation as number[] }, shape, {
+    pairBatches({ texts: await encode(validation), labels: labels.validation as number[] }, form, {
       ...{ ...batching, perRow, isShuffled: false },
     });
   const parts = { model, loss, perRow, isBinary: isBinary(train.pairs) };

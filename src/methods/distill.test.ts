@@ -14,7 +14,7 @@ import { Tokenizer } from "../tokenizers/index.ts";
 import { type ClassBatch, classBatches, classObjective } from "./parts/distill-classes.ts";
 import { languageObjective } from "./parts/distill-language.ts";
 import { Projections } from "./parts/distillation.ts";
-import { encodeTexts, textShape } from "./parts/encoded-texts.ts";
+import { encodeTexts, textForm } from "./parts/encoded-texts.ts";
 import { withLayers } from "./parts/student.ts";
 import { tokenBatches } from "./parts/token-batches.ts";
 
@@ -47,9 +47,9 @@ test.each(cases)("soft labels, labels and states: loss and gradients are torch's
   const student = await withLayers(teacher, [0], "sequence-classification");
   const tokenizer = await Tokenizer.open(model(each.model));
   const config = methodConfig("distill", { model: "none", training: { batchSize: each.texts.length } });
-  const shape = textShape(config, { tokenizer, model: student });
-  const encoded = await encodeTexts(each.texts, { tokenizer, shape }, context);
-  const source = classBatches({ encoded, classes: each.labels }, shape, { config, isShuffled: false });
+  const form = textForm(config, { tokenizer, model: student });
+  const encoded = await encodeTexts(each.texts, { tokenizer, form }, context);
+  const source = classBatches({ encoded, classes: each.labels }, form, { config, isShuffled: false });
   const options = { temperature: each.temperature, weights: each.weights };
   const objective = classObjective({ student, teacher, projections: none, options });
   const { loss, gradients } = await gradientsOf(objective, (await source.batch(0)) as ClassBatch);

@@ -93,11 +93,11 @@ async function readAll(config: Config, { train, validation, badRows }: OpenedDat
 async function prepare(config: Config, opened: OpenedData, context: MethodContext): Promise<AnyPreparedMethod> {
   const { pooling, prompts } = config.method;
   const sentences = await openSentences(config, { pooling }, context);
-  const { model, tokenizer, shape } = sentences;
+  const { model, tokenizer, form } = sentences;
   const { pairs, measured, negatives } = await readAll(config, opened);
   const options = lossOptions(config, pairs, { negatives, width: model.width });
   const hasScores = options.loss === "cosine" || options.loss === "cosent";
-  const encoding = { tokenizer, shape, prompts, negatives: hasScores ? 0 : negatives };
+  const encoding = { tokenizer, form, prompts, negatives: hasScores ? 0 : negatives };
   const { batchSize = 32, seed } = config.training;
   const promptTokens = [
     await tokensOf(tokenizer, prompts.anchor),

@@ -5,6 +5,7 @@ import type { ExtractiveQuestion, Rows } from "../data/index.ts";
 import { defineMethod, type MethodContext } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import { withTrainedHead } from "./parts/class-choice.ts";
+import { refusePacking, textForm } from "./parts/encoded-texts.ts";
 import { withExamples } from "./parts/examples.ts";
 import { newModelDefaults, openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import {
@@ -16,7 +17,7 @@ import {
   windowsOf,
 } from "./parts/question-windows.ts";
 import { hasHead } from "./parts/stored-head.ts";
-import { lengthFacts, measuredBatches, textForm, trainingBatches } from "./parts/text-batches.ts";
+import { lengthFacts, measuredBatches, trainingBatches } from "./parts/text-batches.ts";
 
 const count = z.int().min(1);
 const settings = {
@@ -66,6 +67,7 @@ evaluation:
   prepare: (config, context) =>
     withExamples(config, "question-answering", context, async (opened) => {
       const { stride, maxQuestionTokens, maxAnswerTokens, language } = config.method;
+      refusePacking(config, "question-answering");
       const tokenizer = await openTokenizer(config);
       const isNew = !(await hasHead(config, "ForQuestionAnswering"));
       const model = await openModel(
@@ -74,7 +76,7 @@ evaluation:
         context,
       );
       requireVocabulary(tokenizer, model);
-      const form = textForm(config, model, tokenizer);
+      const form = textForm(config, { tokenizer, model });
       const set = new QuestionSet({ tokenizer, form, stride, maxQuestionTokens });
       const train = await set.add(opened.train, context);
       const validation = opened.validation && (await set.add(opened.validation, context));

@@ -6,6 +6,7 @@ import type { Seq2SeqLM } from "../models/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { defineMethod, type MethodConfig } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
+import { refusePacking, textForm } from "./parts/encoded-texts.ts";
 import { withExamples } from "./parts/examples.ts";
 import { newModelDefaults, openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import {
@@ -15,7 +16,7 @@ import {
   seq2seqBatch,
   seq2seqObjective,
 } from "./parts/seq2seq-objective.ts";
-import { encodeExamples, lengthFacts, measuredBatches, textForm, trainingBatches } from "./parts/text-batches.ts";
+import { encodeExamples, lengthFacts, measuredBatches, trainingBatches } from "./parts/text-batches.ts";
 
 const count = z.int().min(1);
 const settings = {
@@ -74,6 +75,7 @@ evaluation:
   prepare: (config, context) =>
     withExamples(config, "translation", context, async (opened) => {
       const { prefix, labelSmoothing, generated, language } = config.method;
+      refusePacking(config, "seq2seq");
       const tokenizer = await openTokenizer(config);
       const model = await openModel(config, { task: "seq2seq-lm", defaults: defaultsOf(tokenizer) }, context);
       requireVocabulary(tokenizer, model);
@@ -132,7 +134,7 @@ function defaultsOf(tokenizer: Tokenizer): Record<string, number> {
 
 /** @throws OptionError for a model without tokens that begin and end a text, and for separate vocabularies */
 function formOf(config: Seq2SeqMethod, model: Seq2SeqLM, tokenizer: Tokenizer): Seq2SeqForm {
-  const { maxLength, padId } = textForm(config, model, tokenizer);
+  const { maxLength, padId } = textForm(config, { tokenizer, model });
   const {
     decoderStartTokenId,
     eosTokenId,

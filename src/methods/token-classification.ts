@@ -5,11 +5,12 @@ import { defineMethod } from "./method.ts";
 import { adapted } from "./parts/adapters.ts";
 import type { AskedClassifier } from "./parts/class-answers.ts";
 import { chooseClasses, withTrainedHead } from "./parts/class-choice.ts";
+import { refusePacking, textForm } from "./parts/encoded-texts.ts";
 import { withExamples } from "./parts/examples.ts";
 import { newModelDefaults, openModel, openTokenizer, requireVocabulary } from "./parts/models.ts";
 import { previewTagged, requireLabelled, type Tagged, taggedBatch, taggedEncoder } from "./parts/tagged-words.ts";
 import { scoredTokens, type TaggedBatch, taggingObjective } from "./parts/tagging-objective.ts";
-import { encodeExamples, lengthFacts, measuredBatches, textForm, trainingBatches } from "./parts/text-batches.ts";
+import { encodeExamples, lengthFacts, measuredBatches, trainingBatches } from "./parts/text-batches.ts";
 
 const settings = {
   labels: z
@@ -60,6 +61,7 @@ evaluation:
   prepare: (config, context) =>
     withExamples(config, "token-classification", context, async ({ train: rows, ...opened }) => {
       const { labels, labelled, labelSmoothing } = config.method;
+      refusePacking(config, "token-classification");
       const tokenizer = await openTokenizer(config);
       const values: (string | number)[] = [];
       for await (const { tags } of rows) for (const tag of tags) values.push(tag);
@@ -72,7 +74,7 @@ evaluation:
       );
       requireVocabulary(tokenizer, model);
 
-      const form = textForm(config, model, tokenizer);
+      const form = textForm(config, { tokenizer, model });
       const encoder = await taggedEncoder({ tokenizer, form, choice, isEach: labelled === "all" });
       const encode = (sentences: Rows<TaggedTokens>) =>
         encodeExamples<TaggedTokens, Tagged>(

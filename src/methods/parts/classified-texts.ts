@@ -8,8 +8,9 @@ import type { SharedConfig } from "../config/schema.ts";
 import type { AskedClassifier } from "./class-answers.ts";
 import { balancedWeights, type ClassChoice, chooseClasses, numberOf } from "./class-choice.ts";
 import type { ClassificationBatch, ClassificationProblem } from "./classification-objective.ts";
+import type { TextForm } from "./encoded-texts.ts";
 import { newModelDefaults, type OpenModelOptions } from "./models.ts";
-import { encoderInputs, type TextForm, type TextTokens } from "./text-batches.ts";
+import { encoderInputs, type TextTokens } from "./text-batches.ts";
 
 /** A text with the number of its class, the numbers of all its classes, or the number that it has. */
 export interface Classified extends TextTokens {

@@ -23,10 +23,10 @@ import {
 import {
   type EncodedText,
   encodeTexts,
+  type TextForm,
   type TextInputs,
-  type TextShape,
+  textForm,
   textInputs,
-  textShape,
 } from "./encoded-texts.ts";
 import { openStudent, openTeacher, requireLabelsOf, studentTokenizer, teacherTokenizer } from "./student.ts";
 import { namedFormat } from "./text-pairs.ts";
@@ -63,9 +63,9 @@ export async function prepareClasses(
   const validation =
     opened.validation && (await readTexts(opened.validation, config, { labels, badRows: opened.badRows }));
   if (options.weights.hard > 0 && [train, validation].some((rows) => rows && !rows.classes)) throw noLabels();
-  const shape = textShape(config, { tokenizer, model: student });
+  const form = textForm(config, { tokenizer, model: student });
   const batches = async ({ texts, classes }: Labelled, isShuffled: boolean) =>
-    classBatches({ encoded: await encodeTexts(texts, { tokenizer, shape }, context), classes }, shape, {
+    classBatches({ encoded: await encodeTexts(texts, { tokenizer, form }, context), classes }, form, {
       ...{ config, isShuffled },
     });
   const projections = projectionsOf(config, { student, teacher, options });
@@ -142,7 +142,7 @@ function classOf(label: ClassValue, names: ClassNames, where: string): number {
 /** Batches of texts. */
 export function classBatches(
   { encoded, classes }: { encoded: readonly EncodedText[]; classes: readonly number[] | undefined },
-  shape: TextShape,
+  form: TextForm,
   { config: { data, training }, isShuffled }: { config: SharedConfig; isShuffled: boolean },
 ) {
   const { batchSize = 32, seed } = training;
@@ -153,7 +153,7 @@ export function classBatches(
     collate: (numbers): ClassBatch => ({
       texts: textInputs(
         numbers.map((i) => encoded[i]),
-        shape,
+        form,
       ),
       ...(classes && { labels: tensor(Int32Array.from(numbers, (i) => classes[i])) }),
       numbers: tensor(Int32Array.from(numbers)),

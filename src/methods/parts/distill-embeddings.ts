@@ -109,16 +109,16 @@ async function readTextsOrPairs(rows: Rows, config: SharedConfig, { badRows }: O
 
 async function textBatches(
   texts: readonly string[],
-  { model, tokenizer, shape }: OpenedSentences,
+  { model, tokenizer, form }: OpenedSentences,
   { config: { data, training }, isShuffled }: { config: SharedConfig; isShuffled: boolean },
   context: MethodContext,
 ): Promise<Source<VectorBatch>> {
-  const encoded = await encodeTexts(texts, { tokenizer, shape }, context);
+  const encoded = await encodeTexts(texts, { tokenizer, form }, context);
   const lengths = encoded.map(({ ids }) => ids.length);
   return batchesOf(encoded, {
     ...{ batchSize: training.batchSize ?? 32, seed: training.seed, isShuffled },
     ...(isShuffled && data.groupByLength && { lengths }),
-    collate: (rows) => ({ texts: [model.inputsOf(rows, shape)] }),
+    collate: (rows) => ({ texts: [model.inputsOf(rows, form)] }),
   });
 }
 
@@ -129,9 +129,9 @@ async function validationBatches(
   context: MethodContext,
 ): Promise<Source<VectorBatch>> {
   if (!pairs) return textBatches(texts, student, { config, isShuffled: false }, context);
-  const { tokenizer, shape } = student;
+  const { tokenizer, form } = student;
   const prompts = { anchor: "", document: "" };
-  const encoded = await encodePairs(pairs, { tokenizer, shape, prompts, negatives: 0 }, context);
+  const encoded = await encodePairs(pairs, { tokenizer, form, prompts, negatives: 0 }, context);
   const { source } = embeddingBatches(encoded, student, {
     ...{ batchSize: config.training.batchSize ?? 32, seed: 0, groupByLength: false, isShuffled: false },
     ...{ isInBatch: false, hasScores: false, promptTokens: [0, 0] },

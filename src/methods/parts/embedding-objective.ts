@@ -40,17 +40,17 @@ export interface EmbeddingBatchOptions {
 /** Batches of pairs, and how many there are in an epoch. */
 export function embeddingBatches(
   pairs: readonly EncodedPair[],
-  { model, shape }: Pick<OpenedSentences, "model" | "shape">,
+  { model, form }: Pick<OpenedSentences, "model" | "form">,
   options: EmbeddingBatchOptions,
 ): { source: Source<EmbeddingBatch>; batchesPerEpoch: number } {
   const { batchSize, seed, isShuffled, hasScores, promptTokens } = options;
   const collate = (rows: readonly EncodedPair[]): EmbeddingBatch => {
-    const documents = (texts: EncodedPair["negatives"]) => model.inputsOf(texts, shape, promptTokens[1]);
+    const documents = (texts: EncodedPair["negatives"]) => model.inputsOf(texts, form, promptTokens[1]);
     const negatives = rows[0].negatives.map((_, i) => documents(rows.map((row) => row.negatives[i])));
     return {
       anchors: model.inputsOf(
         rows.map(({ anchor }) => anchor),
-        shape,
+        form,
         promptTokens[0],
       ),
       positives: documents(rows.map(({ positive }) => positive)),

@@ -3,7 +3,7 @@ import { DataError, OptionError } from "../../base/index.ts";
 import type { TextPair } from "../../data/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { MethodContext } from "../method.ts";
-import { type EncodedText, encodeTexts, type TextShape } from "./encoded-texts.ts";
+import { type EncodedText, encodeTexts, type TextForm } from "./encoded-texts.ts";
 
 /** A pair of which each text is encoded. */
 export interface EncodedPair {
@@ -42,10 +42,10 @@ export async function encodePairs(
   pairs: readonly TextPair[],
   {
     tokenizer,
-    shape,
+    form,
     prompts,
     negatives,
-  }: { tokenizer: Tokenizer; shape: TextShape; prompts: PairPrompts; negatives: number },
+  }: { tokenizer: Tokenizer; form: TextForm; prompts: PairPrompts; negatives: number },
   context: MethodContext,
 ): Promise<EncodedPair[]> {
   const numbers = new Map<string, number>();
@@ -57,12 +57,12 @@ export async function encodePairs(
   const wrongOf = (pair: TextPair) => (pair.negatives ?? []).slice(0, negatives);
   const anchors = await encodeDistinct(
     pairs.map(({ anchor }) => anchor),
-    { tokenizer, shape, prefix: prompts.anchor },
+    { tokenizer, form, prefix: prompts.anchor },
     context,
   );
   const documents = await encodeDistinct(
     pairs.flatMap((pair) => [pair.positive, ...wrongOf(pair)]),
-    { tokenizer, shape, prefix: prompts.document },
+    { tokenizer, form, prefix: prompts.document },
     context,
   );
   const document = (text: string) => documents.get(text) as EncodedText;
@@ -77,7 +77,7 @@ export async function encodePairs(
 
 async function encodeDistinct(
   texts: readonly string[],
-  parts: { tokenizer: Tokenizer; shape: TextShape; prefix: string },
+  parts: { tokenizer: Tokenizer; form: TextForm; prefix: string },
   context: MethodContext,
 ): Promise<Map<string, EncodedText>> {
   const distinct = [...new Set(texts)];

@@ -1,5 +1,6 @@
 /** Texts and pairs of texts as encoders read them. */
 import { OptionError } from "../../base/index.ts";
+import type { PretrainedModel } from "../../models/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
@@ -24,26 +25,48 @@ export interface TextInputs {
   tokenTypeIds?: Tensor<"i32">;
 }
 
-/** What texts are cut and padded by. */
-export interface TextShape {
-  /** Most tokens of a text. */
+/** What a model can read of texts, and how they are padded. */
+export interface TextForm {
+  /** Most tokens of a text, special ones included. */
   maxLength: number;
   padId: number;
+  /** Whether the model tells two texts apart by `tokenTypeIds`. */
+  hasTypeIds: boolean;
   /** Whether texts are brought to lower case first. @default false */
   lowercases?: boolean;
 }
 
+interface TextConfig {
+  maxPositionEmbeddings?: number;
+  padTokenId?: number | null;
+  typeVocabSize?: number;
+}
+
+/** RoBERTa counts positions from behind the number of its padding on. */
+const COUNTS_FROM_PADDING = /roberta/;
+
 /**
- * The shape of texts: the least of what the config, the tokenizer and the model allow.
+ * The form of texts: at most as long as the config, the tokenizer and the model allow.
  * @param further another limit, such as that of sentence_bert_config.json. @default none
  */
-export function textShape(
+export function textForm(
   { data }: Pick<SharedConfig, "data">,
-  { tokenizer, model, further }: { tokenizer: Tokenizer; model: { config: object }; further?: number },
-): TextShape {
-  const { maxPositionEmbeddings } = model.config as { maxPositionEmbeddings?: number };
-  const limits = [data.maxLength, further, tokenizer.modelMaxLength, maxPositionEmbeddings];
-  return { maxLength: Math.min(...limits.filter((limit) => limit !== undefined)), padId: padIdOf(tokenizer) };
+  {
+    tokenizer,
+    model,
+    further,
+  }: { tokenizer: Tokenizer; model: Pick<PretrainedModel, "config" | "modelType">; further?: number },
+): TextForm {
+  const { maxPositionEmbeddings, padTokenId, typeVocabSize = 0 } = model.config as TextConfig;
+  const padId = padTokenId ?? padIdOf(tokenizer);
+  const before = COUNTS_FROM_PADDING.test(model.modelType) ? padId + 1 : 0;
+  const places = maxPositionEmbeddings === undefined ? undefined : maxPositionEmbeddings - before;
+  const limits = [data.maxLength, further, tokenizer.modelMaxLength, places];
+  return {
+    maxLength: Math.min(...limits.filter((limit) => limit !== undefined)),
+    padId,
+    hasTypeIds: typeVocabSize > 1,
+  };
 }
 
 /**
@@ -52,7 +75,7 @@ export function textShape(
  */
 export async function encodeTexts(
   texts: readonly (string | readonly [string, string])[],
-  { tokenizer, shape, prefix = "" }: { tokenizer: Tokenizer; shape: TextShape; prefix?: string },
+  { tokenizer, form, prefix = "" }: { tokenizer: Tokenizer; form: TextForm; prefix?: string },
   { signal, onProgress, onWarning }: MethodContext,
 ): Promise<EncodedText[]> {
   const encoded: EncodedText[] = [];
@@ -60,17 +83,17 @@ export async function encodeTexts(
   for (const text of texts) {
     signal?.throwIfAborted();
     const [first, pair] = typeof text === "string" ? [text, undefined] : text;
-    const whole = shape.lowercases ? (prefix + first).toLowerCase() : prefix + first;
+    const whole = form.lowercases ? (prefix + first).toLowerCase() : prefix + first;
     const { ids, typeIds, overflowing } = await tokenizer.encodeText(whole, {
       pair,
-      maxLength: shape.maxLength,
+      maxLength: form.maxLength,
     });
     if (overflowing.length > 0) cut++;
     encoded.push({ ids: Int32Array.from(ids), typeIds: pair === undefined ? undefined : Int32Array.from(typeIds) });
     onProgress?.("encoding texts", encoded.length / texts.length);
   }
   if (cut > 0)
-    onWarning({ where: "data", notes: [`${cut} of ${texts.length} texts are longer than ${shape.maxLength} and cut`] });
+    onWarning({ where: "data", notes: [`${cut} of ${texts.length} texts are longer than ${form.maxLength} and cut`] });
   return encoded;
 }
 
@@ -78,7 +101,7 @@ export async function encodeTexts(
 const LENGTHS = 4;
 
 /** Rows of one length, a few of which there are; padding is at the right. */
-export function textInputs(texts: readonly EncodedText[], { maxLength, padId }: TextShape): TextInputs {
+export function textInputs(texts: readonly EncodedText[], { maxLength, padId }: TextForm): TextInputs {
   const ids = texts.map((text) => text.ids);
   const width = paddedWidth(ids, maxLength, LENGTHS);
   const types = texts.map(({ typeIds }) => typeIds ?? []);

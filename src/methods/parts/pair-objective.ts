@@ -14,7 +14,7 @@ import type { RunOptions, SequenceClassifier } from "../../models/index.ts";
 import type { Parameter } from "../../nn/index.ts";
 import { logSoftmax, mean, mul, neg, reshape, softmax, sum, type Tensor, tensor } from "../../tensor/index.ts";
 import type { HostTensor, Objective, Scorer } from "../../train/index.ts";
-import { type EncodedText, type TextInputs, type TextShape, textInputs } from "./encoded-texts.ts";
+import { type EncodedText, type TextForm, type TextInputs, textInputs } from "./encoded-texts.ts";
 
 /** Names of the losses of pairs. */
 export const pairLosses = ["bce", "cross-entropy", "mse", "list-net"] as const;
@@ -47,7 +47,7 @@ export interface PairBatchOptions {
 /** Batches of pairs, and how many there are in an epoch. */
 export function pairBatches(
   { texts, labels }: { texts: readonly EncodedText[]; labels: readonly number[] },
-  shape: TextShape,
+  form: TextForm,
   { batchSize, perRow, seed, groupByLength, isShuffled, hasClasses }: PairBatchOptions,
 ): { source: Source<PairBatch>; batchesPerEpoch: number } {
   const rows = Array.from({ length: texts.length / perRow }, (_, row) =>
@@ -61,7 +61,7 @@ export function pairBatches(
     return {
       texts: textInputs(
         numbers.map((i) => texts[i]),
-        shape,
+        form,
       ),
       labels: hasClasses ? classes(values) : amounts(values),
       numbers: tensor(Int32Array.from(numbers)),

@@ -5,7 +5,8 @@ import type { EncoderInputs, QuestionAnswerer } from "../../models/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 import type { Encoding, Tokenizer } from "../../tokenizers/index.ts";
 import { type Objective, type Scorer, type SupervisedOptions, supervised } from "../../train/index.ts";
-import { encoderInputs, type TextForm, type TextTokens, tokensOf } from "./text-batches.ts";
+import type { TextForm } from "./encoded-texts.ts";
+import { encoderInputs, type TextTokens, tokensOf } from "./text-batches.ts";
 
 /** A question with a part of its context. */
 export interface QuestionWindow extends TextTokens {

@@ -20,7 +20,7 @@ import type { Variable } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
-import { type TextShape, textShape } from "./encoded-texts.ts";
+import { type TextForm, textForm } from "./encoded-texts.ts";
 import { openModel, openTokenizer, requireVocabulary } from "./models.ts";
 import { SentenceModel } from "./sentence-model.ts";
 import { withLayers } from "./student.ts";
@@ -46,7 +46,7 @@ interface Origin {
 export interface OpenedSentences {
   model: SentenceModel;
   tokenizer: Tokenizer;
-  shape: TextShape;
+  form: TextForm;
   /** Writes a checkpoint: files without folders. */
   save(folder: string): Promise<void>;
   /** Reads a checkpoint. */
@@ -86,15 +86,15 @@ export async function openSentences(
   const limits = await settingsIn(transformer, "sentence_bert_config.json");
   const further = typeof limits.max_seq_length === "number" ? limits.max_seq_length : undefined;
   const lowercases = limits.do_lower_case === true;
-  const shape = { ...textShape(config, { tokenizer, model: encoder, further }), lowercases };
+  const form = { ...textForm(config, { tokenizer, model: encoder, further }), lowercases };
   const inside = origin.folder && transformer !== origin.folder ? await placeOf(origin.folder) : "";
   return {
     model,
     tokenizer,
-    shape,
+    form,
     save: (folder) => saveCheckpoint(folder, model, tokenizer),
     load: (folder) => loadCheckpoint(folder, model),
-    saveResult: (folder) => saveSentences(folder, { model, tokenizer, origin, inside, pooling, shape }),
+    saveResult: (folder) => saveSentences(folder, { model, tokenizer, origin, inside, pooling, form }),
   };
 }
 
@@ -132,15 +132,15 @@ interface Saved {
   /** Folder of the transformer. */
   inside: string;
   pooling: string;
-  shape: TextShape;
+  form: TextForm;
 }
 
 async function saveSentences(
   folder: string,
-  { model, tokenizer, origin, inside, pooling, shape }: Saved,
+  { model, tokenizer, origin, inside, pooling, form }: Saved,
 ): Promise<void> {
   await savePretrained(model.encoder, join(folder, inside), { tokenizer });
-  if (!origin.folder) return writeLayout(folder, { pooling, shape, width: model.encoder.config.hiddenSize });
+  if (!origin.folder) return writeLayout(folder, { pooling, form, width: model.encoder.config.hiddenSize });
   await copyFile(origin.folder, folder, MODULES);
   await copyFile(origin.folder, folder, "config_sentence_transformers.json");
   if (origin.transformer) await copyFile(origin.transformer, join(folder, inside), "sentence_bert_config.json");
@@ -167,7 +167,7 @@ async function copyFile(from: Folder, to: string, name: string): Promise<void> {
 /** The files of sentence-transformers for a model that had none. */
 async function writeLayout(
   folder: string,
-  { pooling, shape, width }: { pooling: string; shape: TextShape; width: number },
+  { pooling, form, width }: { pooling: string; form: TextForm; width: number },
 ): Promise<void> {
   await makeFolder(join(folder, POOLING));
   const module = (idx: number, path: string, name: string) => ({
@@ -182,7 +182,7 @@ async function writeLayout(
     ...Object.fromEntries(modes),
   });
   await writeJson(join(folder, "sentence_bert_config.json"), {
-    max_seq_length: shape.maxLength,
+    max_seq_length: form.maxLength,
     do_lower_case: false,
   });
 }

@@ -17,7 +17,7 @@ import {
   tensor,
   where,
 } from "../../tensor/index.ts";
-import { type EncodedText, type TextInputs, type TextShape, textInputs } from "./encoded-texts.ts";
+import { type EncodedText, type TextForm, type TextInputs, textInputs } from "./encoded-texts.ts";
 
 /** A batch of texts, and how the states of each are summed up. */
 export interface SentenceInputs extends TextInputs {
@@ -86,8 +86,8 @@ export class SentenceModel extends Module {
   }
 
   /** The texts of a batch. @param skipped tokens at the start of each that are a prompt's. @default 0 */
-  inputsOf(texts: readonly EncodedText[], shape: TextShape, skipped = 0): SentenceInputs {
-    const inputs = textInputs(texts, shape);
+  inputsOf(texts: readonly EncodedText[], form: TextForm, skipped = 0): SentenceInputs {
+    const inputs = textInputs(texts, form);
     const { parts, includePrompt } = this.pooling;
     const width = Number(inputs.inputIds.shape[1]);
     const first = includePrompt ? 0 : skipped;

@@ -3,10 +3,11 @@ import { DataError, IGNORED_LABEL, type OnWarning } from "../../base/index.ts";
 import type { TaggedTokens } from "../../data/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import { type ClassChoice, numberOf } from "./class-choice.ts";
+import type { TextForm } from "./encoded-texts.ts";
 import { paddedIds } from "./padding.ts";
 import { areEntityTags, hasBilouTags, TagWatch } from "./tag-watch.ts";
 import type { TaggedBatch } from "./tagging-objective.ts";
-import { type EncodedExample, encoderInputs, type TextForm, type TextTokens } from "./text-batches.ts";
+import { type EncodedExample, encoderInputs, type TextTokens } from "./text-batches.ts";
 import { wordEncoder } from "./word-encoder.ts";
 
 /** A sentence with a label for each token. */

@@ -1,13 +1,12 @@
 /** Texts as encoders read them, and their batches. */
 import { DataError } from "../../base/index.ts";
 import { batchesOf, type Rows, type Source } from "../../data/index.ts";
-import type { EncoderInputs, PretrainedModel } from "../../models/index.ts";
+import type { EncoderInputs } from "../../models/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import type { Encoding, Tokenizer } from "../../tokenizers/index.ts";
+import type { Encoding } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
-import { padIdOf } from "./causal.ts";
-import { refusePacking } from "./encoded-texts.ts";
+import type { TextForm } from "./encoded-texts.ts";
 import { paddedIds, paddedMask, paddedWidth } from "./padding.ts";
 
 /** A text, or a pair of them, as tokens. */
@@ -16,42 +15,6 @@ export interface TextTokens {
   /** Which of two texts each token belongs to. */
   typeIds: Uint8Array;
 }
-
-/** What a model can read, and how it is padded. */
-export interface TextForm {
-  /** Most tokens of a text, special ones included. */
-  maxLength: number;
-  padId: number;
-  /** Whether the model tells two texts apart by `tokenTypeIds`. */
-  hasTypeIds: boolean;
-}
-
-interface TextConfig {
-  maxPositionEmbeddings?: number;
-  padTokenId?: number | null;
-  typeVocabSize?: number;
-}
-
-/** RoBERTa counts positions from behind the number of its padding on. */
-const COUNTS_FROM_PADDING = /roberta/;
-
-/**
- * The form of texts: at most as long as the config, the tokenizer and the model allow.
- * @throws OptionError for packing, which has no meaning for whole texts
- */
-export function textForm({ data, method }: ConfigOfTexts, model: PretrainedModel, tokenizer: Tokenizer): TextForm {
-  refusePacking({ data }, method.name);
-  const {
-    maxPositionEmbeddings = Number.POSITIVE_INFINITY,
-    padTokenId,
-    typeVocabSize = 0,
-  } = model.config as TextConfig;
-  const padId = padTokenId ?? padIdOf(tokenizer);
-  const places = COUNTS_FROM_PADDING.test(model.modelType) ? maxPositionEmbeddings - padId - 1 : maxPositionEmbeddings;
-  const { modelMaxLength = Number.POSITIVE_INFINITY } = tokenizer;
-  return { maxLength: Math.min(data.maxLength, places, modelMaxLength), padId, hasTypeIds: typeVocabSize > 1 };
-}
-type ConfigOfTexts = Pick<SharedConfig, "data"> & { method: { name: string } };
 
 /** The tokens of an encoding. */
 export const tokensOf = ({ ids, typeIds }: Pick<Encoding, "ids" | "typeIds">): TextTokens => ({
