@@ -1,4 +1,4 @@
-/** Fields that are misspelt, at every level of a config: each is refused before a model is read, and the right one named. */
+/** Misspelt fields at every level of a config: each is refused before a model is read, and the right one named. */
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { checkConfigKeys } from "../models/index.ts";
