@@ -1,6 +1,6 @@
 """The recipe in PyTorch: the same data (data.mjs writes it), model, batches in size, losses and numbers of steps.
 
-python recipes/grpo-arithmetic/peer.py [--seed 0] [--sft-steps 500] [--steps 250]   # torch, transformers
+python recipes/grpo-arithmetic/peer.py [--seed 0] [--sft-steps 500] [--steps 500]   # torch, transformers
 """
 
 import argparse
@@ -16,7 +16,7 @@ DATA = Path(__file__).resolve().parent / "data"
 CHARACTERS = ".0123456789+="  # the first ends a text
 END, NEW_TOKENS, GROUP = 0, 4, 8
 parser = argparse.ArgumentParser()
-for name, value in (("--seed", 0), ("--sft-steps", 500), ("--steps", 250)):
+for name, value in (("--seed", 0), ("--sft-steps", 500), ("--steps", 500)):
     parser.add_argument(name, type=int, default=value)
 options = parser.parse_args()
 torch.manual_seed(options.seed)

@@ -1,5 +1,5 @@
 // Data, first training, GRPO, and exact match on sums that no training has seen before and after it, as JSON.
-//   node recipes/grpo-arithmetic/run.mjs [--seed 0] [--sft-steps 500] [--steps 250]
+//   node recipes/grpo-arithmetic/run.mjs [--seed 0] [--sft-steps 500] [--steps 500]
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Generator } from "kindling/generate";
