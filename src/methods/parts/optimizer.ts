@@ -157,7 +157,7 @@ export function makeSchedule(
  * @throws OptionError naming the section, and the nearest field
  */
 export function requireOwnOptions(where: string, { optimizer, schedule }: SharedConfig): void {
-  const { layerDecay: _, ...settings } = optimizer; // of layers, which one parameter has not
+  const { layerDecay: _, groups: __, ...settings } = optimizer; // of a model's parameters, which these have not
   const { learningRate = 1 } = optimizer;
   withFields(`${where}, optimizer`, optimizer, optimizerFields, () => {
     const matrix = new Parameter([2, 2], new Float32Array(4));

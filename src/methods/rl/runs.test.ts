@@ -150,7 +150,7 @@ test("rewards that fail end the run with the row; what does not go with rollouts
   await fails("throws", rewarded("throws.mjs")).toThrow(/reward throws, .*prompts.jsonl:\d+: .*no such service/);
   await fails("nan", rewarded("nan.mjs")).toThrow(/reward nan, .*expected a finite number; received NaN/);
   await fails("prefix", { adapter: { type: "prefix", numVirtualTokens: 2 } }).toThrow(
-    /adapter.type: expected a LoRA or IA3/,
+    /adapter.type: expected a LoRA, IA3 or bottleneck adapter/,
   );
   await fails("overfit", { training: { steps: 1, overfitBatches: 1 } }).toThrow(/training.overfitBatches/);
   await fails("packing", { data: { packing: true } }).toThrow(/data.packing/);
