@@ -14,8 +14,8 @@ export interface BatchOptions<E, B> {
    */
   collate: (examples: readonly E[], samples: readonly number[]) => B | Promise<B>;
   /**
-   * For training: without end, each epoch in an order of its own. Otherwise in the order of the examples, each once;
-   * the first ones again where the last batch has too few. @default true
+   * For training: without end, each epoch in an order of its own. Otherwise in the order of the examples, each once:
+   * the last batch may be smaller. @default true
    */
   isShuffled?: boolean;
   /** Of the order. @default 0 */
@@ -51,11 +51,19 @@ export function batchesOf<E, B>(examples: readonly E[] | Rows<E>, options: Batch
   }
   const indexOf = orderOf(size, options);
   const at = (sample: number) => ("row" in examples ? examples.row(indexOf(sample)) : examples[indexOf(sample)]);
-  const batch = async (index: number) => {
-    const samples = Array.from({ length: batchSize }, (_, row) => index * batchSize + row);
+  const made = async (first: number, end: number) => {
+    const samples = Array.from({ length: end - first }, (_, row) => first + row);
     return collate(await Promise.all(samples.map(at)), samples);
   };
-  return isShuffled ? { batch } : { batch, count: Math.ceil(size / batchSize) };
+  if (isShuffled) return { batch: (index) => made(index * batchSize, (index + 1) * batchSize) };
+  const count = Math.ceil(size / batchSize);
+  return {
+    count,
+    batch(index) {
+      const first = (index % count) * batchSize;
+      return made(first, Math.min(size, first + batchSize));
+    },
+  };
 }
 
 /** Which example each sample of the endless sequence is. */
@@ -70,7 +78,7 @@ function orderOf<E, B>(
       received: `${lengths.length} lengths, isShuffled ${isShuffled}`,
       fix: "give the length of each example, or leave lengths out",
     });
-  if (!isShuffled) return (sample) => sample % size;
+  if (!isShuffled) return (sample) => sample;
   if (lengths) return lengthGroupedOrder(lengths, { batchSize, seed });
   return (sample) => {
     const [key] = foldKeyOnHost([seed | 0, 0x65786d70], Math.floor(sample / size)); // "exmp"

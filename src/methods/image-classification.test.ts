@@ -74,7 +74,7 @@ function shareRight(counts: readonly (readonly number[])[]): number {
   return hits / counts.flat().reduce((a, b) => a + b, 0);
 }
 
-test("the report shows mistaken pictures with their files, those that fill up a batch once", async () => {
+test("the report shows mistaken pictures with their files, each once where the last batch is smaller", async () => {
   const { events } = await run("mistakes", {
     training: { steps: 1, batchSize: 5 },
     optimizer: { learningRate: 1e-6 },

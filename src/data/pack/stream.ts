@@ -59,7 +59,7 @@ export interface SequenceBatchOptions {
 /**
  * Batches of windows of documents that follow one another in one sequence: tokens see those of other documents in front
  * of them, and nothing is padded. The windows and their order are those of a `TokenDataset` of the same tokens. The
- * last batch of an epoch that is not shuffled takes the first windows again for what it lacks.
+ * last batch of those that are not shuffled may be smaller.
  * @throws OptionError for wrong options, or fewer tokens than a window and the one behind it
  */
 export function sequenceBatches(
@@ -75,17 +75,20 @@ export function sequenceBatches(
   const windows = Math.max(0, Math.floor((tokens - 1) / contextLength));
   requireNumbers("sequenceBatches", { contextLength, batchSize, seed, windows }, rules, "give more tokens");
   const order = { tokens, windows, contextLength, seed };
-  const startOf = (sample: number) => (isShuffled ? shuffledStart(sample, order) : (sample % windows) * contextLength);
+  const startOf = (sample: number) => (isShuffled ? shuffledStart(sample, order) : sample * contextLength);
+  const count = Math.ceil(windows / batchSize);
   const batch = async (index: number): Promise<TokenBatch> => {
-    const shape = [batchSize, contextLength];
-    const [inputs, targets] = [new Int32Array(batchSize * contextLength), new Int32Array(batchSize * contextLength)];
-    const rows = Array.from({ length: batchSize }, async (_, row) => {
-      const ids = await sequence.read(startOf(index * batchSize + row), contextLength + 1);
+    const first = (isShuffled ? index : index % count) * batchSize;
+    const size = isShuffled ? batchSize : Math.min(batchSize, windows - first);
+    const shape = [size, contextLength];
+    const [inputs, targets] = [new Int32Array(size * contextLength), new Int32Array(size * contextLength)];
+    const rows = Array.from({ length: size }, async (_, row) => {
+      const ids = await sequence.read(startOf(first + row), contextLength + 1);
       inputs.set(ids.subarray(0, contextLength), row * contextLength);
       targets.set(ids.subarray(1), row * contextLength);
     });
     await Promise.all(rows);
     return { inputIds: tensor(inputs, { shape }), shiftLabels: tensor(targets, { shape }) };
   };
-  return isShuffled ? { windows, batch } : { windows, batch, count: Math.ceil(windows / batchSize) };
+  return isShuffled ? { windows, batch } : { windows, batch, count };
 }

@@ -1,6 +1,5 @@
 /** Batches of pictures with classes, decoded and changed while the step before runs. */
 import { type BatchAugmentation, drawsOf, type ImageAugmentation, oneHotLabels } from "../../augment/index.ts";
-import { IGNORED_LABEL } from "../../base/index.ts";
 import { batchesOf, type Source } from "../../data/index.ts";
 import type { RawImage } from "../../processors/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
@@ -60,7 +59,7 @@ export function learnedBatches(pictures: ReadablePictures<number>, options: Clas
   });
 }
 
-/** Batches to measure on: each picture once; those that fill up the last batch do not count. */
+/** Batches to measure on: each picture once, the last batch smaller. */
 export function measuredBatches(
   pictures: ReadablePictures<number>,
   { form, batchSize }: Pick<ClassBatchOptions, "form" | "batchSize">,
@@ -69,9 +68,9 @@ export function measuredBatches(
   return batchesOf(kept, {
     batchSize,
     isShuffled: false,
-    async collate(rows, samples) {
+    async collate(rows) {
       const images = await Promise.all(rows.map(({ index }) => pictures.decode(index)));
-      const labels = rows.map(({ label }, i) => (samples[i] < kept.length ? label : IGNORED_LABEL));
+      const labels = rows.map(({ label }) => label);
       return { ...inputsOf(form.process(images)), labels: tensor(Int32Array.from(labels)) };
     },
   });

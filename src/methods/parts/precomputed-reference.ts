@@ -59,7 +59,7 @@ export async function withReference(
   for (let i = 0; i * batchSize < texts.length; i++) {
     context.signal?.throwIfAborted();
     const result = await (await compute((await source.batch(i)) as BatchArgument<CompletionTexts>)).read();
-    const rows = order.slice(i * batchSize, (i + 1) * batchSize); // the last batch begins anew where it has too few
+    const rows = order.slice(i * batchSize, (i + 1) * batchSize);
     for (const [j, row] of rows.entries()) values[row] = result[j];
     if (i === 0 && known && rows.every((row) => isClose(known[row], values[row]))) return paired(examples, known);
     context.onProgress?.("asking the reference", Math.min(1, ((i + 1) * batchSize) / texts.length));

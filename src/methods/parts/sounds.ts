@@ -129,8 +129,7 @@ export function speechBatches(spoken: readonly SpokenRow[], setup: SpeechBatchOp
       const data = new Float32Array(features.length * features[0].length);
       for (const [i, each] of features.entries()) data.set(each, i * each.length);
       const labels = new Int32Array(chosen.length * width).fill(IGNORED_LABEL);
-      for (const [i, row] of chosen.entries())
-        if (isShuffled || samples[i] < spoken.length) labels.set(row.labels, i * width);
+      for (const [i, row] of chosen.entries()) labels.set(row.labels, i * width);
       const frames = features[0].length / hearing.numMelBins;
       return {
         inputFeatures: tensor(data, { shape: [chosen.length, hearing.numMelBins, frames] }),

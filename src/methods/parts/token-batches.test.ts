@@ -17,7 +17,7 @@ async function labelsOf(isShuffled: boolean): Promise<number[]> {
   return labels.filter((label) => label !== -100);
 }
 
-test("a measured example counts once, though the last batch has the first one again", async () => {
+test("a measured example counts once: the last batch is smaller", async () => {
   expect(await labelsOf(false)).toEqual([11, 12, 21, 22, 31, 32]);
   expect(await labelsOf(true)).toHaveLength(8); // training goes on with the next epoch
 });

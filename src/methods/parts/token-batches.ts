@@ -47,19 +47,10 @@ export function tokenBatches(examples: readonly LearnedTokens[], options: TokenB
     isShuffled,
     seed,
     ...(isShuffled && groupByLength && { lengths }),
-    collate: (rows, samples) => {
-      // where the last batch has too few, the first examples stand there again: they are measured once
-      const isCounted = (row: number) => isShuffled || samples[row] < examples.length;
-      return paddedBatch(
-        rows.map((example, row) => (isCounted(row) ? example : unlearned(example))),
-        { maxLength, padId },
-      );
-    },
+    collate: (rows) => paddedBatch(rows, { maxLength, padId }),
   });
   return { source, batchesPerEpoch: Math.ceil(examples.length / batchSize) };
 }
-
-const unlearned = ({ ids }: LearnedTokens): LearnedTokens => ({ ids, weights: new Uint8Array(ids.length) });
 
 /** Rows of one length: padding is at the right, and has no labels. */
 export function paddedBatch(
