@@ -69,7 +69,10 @@ export interface AttentionLossOptions extends ReductionOptions {
    * @default "squaredError"
    */
   kind?: "squaredError" | "divergence";
-  /** Queries that count: bool, the leading axes of both, such as [B, H, T]. @default all */
+  /**
+   * Queries that count: bool, the leading axes of both, such as [B, H, T]; of "squaredError" also pairs of query and
+   * key, [B, H, T, S]. @default all
+   */
   mask?: Tensor<"bool">;
 }
 

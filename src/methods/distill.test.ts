@@ -50,7 +50,7 @@ test.each(cases)("soft labels, labels and states: loss and gradients are torch's
   const form = textForm(config, { tokenizer, model: student });
   const encoded = await encodeTexts(each.texts, { tokenizer, form }, context);
   const source = classBatches({ encoded, classes: each.labels }, form, { config, isShuffled: false });
-  const options = { temperature: each.temperature, weights: each.weights };
+  const options = { temperature: each.temperature, weights: { ...each.weights, attention: 0 } };
   const objective = classObjective({ student, teacher, projections: none, options });
   const { loss, gradients } = await gradientsOf(objective, (await source.batch(0)) as ClassBatch);
   expectClose("loss", [loss], [each.value], tolerance);
@@ -68,7 +68,7 @@ test("tokens of language models: loss and gradients are torch's", async () => {
     ...{ batchSize: rows.length, maxLength: 32, packing: false, groupByLength: false },
     ...{ padId: 0, seed: 0, isShuffled: false },
   });
-  const options = { temperature: language.temperature, weights: { soft: 1, hard: 0, hidden: 0 } };
+  const options = { temperature: language.temperature, weights: { soft: 1, hard: 0, hidden: 0, attention: 0 } };
   const objective = languageObjective({ student, teacher, projections: none, options });
   const { loss, gradients } = await gradientsOf(objective, await source.batch(0));
   expectClose("loss", [loss], [language.value], tolerance);

@@ -32,9 +32,14 @@ const settings = {
       soft: weight.default(1).describe("Of the teacher's answers."),
       hard: weight.default(0).describe("Of the labels, or the tokens themselves."),
       hidden: weight.default(0).describe("Of the states: each layer's, or of language models those after the last."),
+      attention: weight.default(0).describe("Of the attention of each layer, head by head."),
     })
     .prefault({})
     .describe("How much each loss counts."),
+  attention: z
+    .enum(["squaredError", "divergence"])
+    .optional()
+    .describe("How attention is compared: scores before the softmax, or distributions. Default: squaredError."),
 };
 
 const preparations = {
@@ -45,9 +50,9 @@ const preparations = {
 
 /**
  * Distillation: a student learns to answer as a teacher does. Classifiers and language models by the divergence of soft
- * labels, with states matched beside it; sentence embeddings by the teacher's vectors. Hinton et al. 2015,
- * arXiv:1503.02531. The teacher runs in the graph of the step: what it computes is freed at once, and no logits go to
- * the host and back.
+ * labels, with states and attention matched beside it; sentence embeddings by the teacher's vectors. Hinton et al.
+ * 2015, arXiv:1503.02531. The teacher runs in the graph of the step: what it computes is freed at once, and no logits
+ * go to the host and back.
  */
 export const distill = defineMethod({
   name: "distill",
@@ -67,6 +72,7 @@ method:
     soft: 1                   # the teacher's answers
     hard: 0                   # labels of the rows
     hidden: 0                 # states, by a learned matrix where widths differ
+    attention: 0              # scores before the softmax, of as many heads
 model: my-classifier          # what the student is begun from
 data:
   train: texts.jsonl          # texts, with labels if there are; for causal-lm texts or conversations; pairs for vectors
@@ -79,17 +85,24 @@ training:
   batchSize: 32
 `,
   async prepare(config, context) {
-    const { task, student, temperature, weights } = config.method;
+    const { task, student, temperature, weights, attention } = config.method;
     if (task !== "causal-lm") refusePacking(config, "distill");
-    if (weights.soft + weights.hard + weights.hidden === 0)
+    if (Object.values(weights).every((each) => each === 0))
       throw new OptionError({
         where: "config, method.weights",
         expected: "one above 0",
         received: "none",
         fix: "leave them out: soft counts 1 then",
       });
+    if (attention && weights.attention === 0)
+      throw new OptionError({
+        where: "config, method.attention",
+        expected: "weights.attention above 0, where it is said how attention is compared",
+        received: "0",
+        fix: "give weights.attention, such as 1, or leave method.attention out",
+      });
     const teacher = teacherName(config, config.method.teacher, student);
-    const parts = { teacher, student, options: { temperature, weights } };
+    const parts = { teacher, student, options: { temperature, weights, attention } };
     return preparations[task](config, parts, await openData(config.data, context), context);
   },
 });

@@ -1,4 +1,6 @@
 /** Model families in Hugging Face layout, one file each, and their loading and saving. Imports nn/ and below. */
+
+export type { SeesAttentionScores } from "./attention-scores.ts";
 export {
   LeNet,
   type LeNetConfig,

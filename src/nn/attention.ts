@@ -1,5 +1,6 @@
 import { known } from "../base/index.ts";
 import {
+  attentionScores,
   type RandomKey,
   scaledDotProductAttention,
   type Tensor,
@@ -36,6 +37,11 @@ export interface MultiHeadOptions {
   key?: RandomKey;
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;
+  /**
+   * Sees what the attention weights are the softmax of, [B, H, T, S]: HIDDEN_SCORE for hidden keys. They are computed
+   * beside the attention, which stays as it is. Not together with `cache`.
+   */
+  onScores?: (scores: Tensor<"f32">) => void;
   /** Generation: attend to earlier positions too, and add the new ones. Implies isCausal. */
   cache?: LayerCache | undefined;
 }
@@ -54,7 +60,7 @@ export function multiHeadAttention(
   options: MultiHeadOptions,
 ): Tensor<"f32"> {
   const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap } = options;
-  const { dropoutProbability = 0, key, cache, onWeights } = options;
+  const { dropoutProbability = 0, key, cache, onWeights, onScores } = options;
   requireProbability("multiHeadAttention", dropoutProbability);
   const scale = options.scale ?? 1 / Math.sqrt(headWidth(q, numHeads));
   const drops = key !== undefined && dropoutProbability > 0;
@@ -66,20 +72,13 @@ export function multiHeadAttention(
     const settings = { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap };
     return cache.attend(q, k, v, drops ? { ...settings, onProbabilities } : settings);
   }
-  const output = scaledDotProductAttention(
-    splitHeads(q, numHeads),
-    splitHeads(k, numKeyHeads),
-    splitHeads(v, numKeyHeads),
-    {
-      isCausal,
-      scale,
-      slidingWindow,
-      mask,
-      bias,
-      softCap,
-      ...((drops || onWeights) && { onProbabilities, blocks: 1 }), // blocks would share one key, and each be seen
-    },
-  );
+  const [queries, keys] = [splitHeads(q, numHeads), splitHeads(k, numKeyHeads)];
+  const scored = { isCausal, scale, slidingWindow, mask, bias, softCap };
+  onScores?.(attentionScores(queries, keys, scored));
+  const output = scaledDotProductAttention(queries, keys, splitHeads(v, numKeyHeads), {
+    ...scored,
+    ...((drops || onWeights) && { onProbabilities, blocks: 1 }), // blocks would share one key, and each be seen
+  });
   return mergeHeads(output);
 }
 

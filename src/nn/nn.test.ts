@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { OptionError } from "../base/index.ts";
-import { compile, grad, randomKey, sum, type Tensor, tensor, uniform } from "../tensor/index.ts";
+import { compile, grad, HIDDEN_SCORE, randomKey, softmax, sum, type Tensor, tensor, uniform } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import {
   BatchNorm2d,
@@ -19,6 +19,7 @@ import {
   linearInit,
   loadStateDict,
   MultiHeadAttention,
+  multiHeadAttention,
   normalInit,
   Recurrent,
   RMSNorm,
@@ -164,6 +165,27 @@ test("attention that is causal does not look ahead", async () => {
   const changed = await attention.forward(tensor(numbers, { shape: [1, 6, 8] })).read();
   expectClose("earlier tokens", changed.slice(0, 40), Array.from(first.slice(0, 40)), 1e-6);
   expect(changed.slice(40)).not.toEqual(first.slice(40));
+});
+
+test("scores are what the weights of attention are the softmax of", async () => {
+  const [q, k] = [uniform(key, [2, 5, 12]), uniform(key.fold(1), [2, 5, 6])];
+  const seen: Record<string, Tensor<"f32">> = {};
+  const options = { numHeads: 4, numKeyHeads: 2, isCausal: true, slidingWindow: 3, softCap: 0.5, scale: 2 };
+  const onScores = (scores: Tensor<"f32">) => Object.assign(seen, { scores });
+  const onWeights = (weights: Tensor<"f32">) => Object.assign(seen, { weights });
+  const plain = await multiHeadAttention(q, k, k, options).read();
+  expectClose("output", await multiHeadAttention(q, k, k, { ...options, onScores }).read(), plain, 0);
+  multiHeadAttention(q, k, k, { ...options, onWeights });
+  expect(seen.scores.shape).toEqual([2, 4, 5, 5]);
+  expectClose("weights", await softmax(seen.scores).read(), await seen.weights.read(), 1e-6);
+  const scores = await seen.scores.read();
+  expect(Array.from(scores.slice(15, 20), (score) => score === HIDDEN_SCORE)).toEqual([
+    true,
+    false,
+    false,
+    false,
+    true,
+  ]);
 });
 
 test("loading is strict, and all or nothing", async () => {

@@ -78,6 +78,8 @@ export interface AttentionInputs {
   keyPosition?: Tensor<"f32">;
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;
+  /** Sees the scores before the softmax, [B, H, T, S]: see MultiHeadOptions. Not together with `cache`. */
+  onScores?: (scores: Tensor<"f32">) => void;
   /** Cosines and sines by which queries and keys are turned, as `RotaryEmbedding` makes them: [T, 1, Dh / 2] each. */
   angles?: { cos: Tensor<"f32">; sin: Tensor<"f32"> };
 }
@@ -164,6 +166,7 @@ export class AttentionBlock extends Module {
       projected,
       angles,
       onWeights,
+      onScores,
       key,
     }: AttentionInputs & { source?: Tensor<"f32">; projected?: KeysAndValues; key?: RandomKey },
   ): Tensor<"f32"> {
@@ -183,6 +186,7 @@ export class AttentionBlock extends Module {
       cache,
       key,
       onWeights,
+      onScores,
       dropoutProbability: attentionDropout,
     };
     const turned = (states: Tensor<"f32">) => (angles ? turn(states, numHeads, angles) : states);

@@ -36,8 +36,8 @@ export interface AttentionOptions {
   blocks?: number;
 }
 
-/** Large enough to vanish under exp, small enough to stay finite in f16. */
-const HIDDEN_SCORE = -65504;
+/** The score of a hidden key: large enough to vanish under exp, small enough to stay finite in f16. */
+export const HIDDEN_SCORE = -65504;
 
 /** Queries per block of causal attention below which splitting costs more than it saves. */
 const MIN_BLOCK = 128;
@@ -119,16 +119,29 @@ function attendBlock(q: Value, k: Value, v: Value, options: AttentionOptions): V
 
 /** Attention from its parts; the fused path is tested against it. */
 export function plainAttention(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
-  const { isCausal = false, scale = 1, mask, bias, onProbabilities, slidingWindow, softCap } = options;
-  let scores = matmul(q, k, { transposeB: true, scale }); // [B, H, T, S]
+  const { scale = 1, onProbabilities } = options;
+  const probabilities = softmax(attentionScores(q, k, { ...options, scale }), -1);
+  return matmul(onProbabilities ? onProbabilities(probabilities) : probabilities, v);
+}
+
+/** What decides the scores of attention. */
+export type AttentionScoreOptions = Omit<AttentionOptions, "onProbabilities" | "blocks">;
+
+/**
+ * The scores whose softmax attention weighs values by; those of hidden keys are HIDDEN_SCORE. q: [B, H, T, Dh], k:
+ * [B, K, S, Dh] with K dividing H -> [B, H, T, S]
+ */
+export function attentionScores(q: Value, k: Value, options: AttentionScoreOptions = {}): Value {
+  const [heads, keyHeads, width] = requireStatic("attention", [q.shape[1], k.shape[1], q.shape[3]]);
+  const { isCausal = false, scale = 1 / Math.sqrt(width), mask, bias, slidingWindow, softCap } = options;
+  const keys = keyHeads < heads ? repeatInterleave(k, heads / keyHeads, 1) : k;
+  let scores = matmul(q, keys, { transposeB: true, scale }); // [B, H, T, S]
   if (softCap) scores = mul(tanh(mul(scores, 1 / softCap)), softCap);
   if (bias) scores = add(scores, bias);
   if (isCausal || slidingWindow) {
     scores = where(visibleKeys(q.shape[2], k.shape[2], isCausal, slidingWindow), scores, HIDDEN_SCORE);
   }
-  if (mask) scores = where(mask, scores, HIDDEN_SCORE);
-  const probabilities = softmax(scores, -1);
-  return matmul(onProbabilities ? onProbabilities(probabilities) : probabilities, v);
+  return mask ? where(mask, scores, HIDDEN_SCORE) : scores;
 }
 
 /** bool [T, S]. The last query is at the last key. */

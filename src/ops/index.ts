@@ -57,7 +57,14 @@ export {
   trunc,
 } from "./arithmetic.ts";
 export { linearSumAssignment } from "./assignment.ts";
-export { type AttentionOptions, plainAttention, scaledDotProductAttention } from "./attention.ts";
+export {
+  type AttentionOptions,
+  type AttentionScoreOptions,
+  attentionScores,
+  HIDDEN_SCORE,
+  plainAttention,
+  scaledDotProductAttention,
+} from "./attention.ts";
 export { type CachedAttentionInputs, type CachedAttentionOptions, cachedAttention } from "./cached-attention.ts";
 export { stopGradient } from "./control.ts";
 export { conv, convTranspose } from "./convolution.ts";

@@ -81,6 +81,7 @@ const calls: Record<string, () => unknown> = {
   dequantizeLinear: () => k.dequantizeLinear(k.tensor([0], { dtype: "i8" }), { scale: 1, ...wrong }),
   rotaryEmbedding: () => k.rotaryEmbedding(image, x, x, wrong),
   scaledDotProductAttention: () => k.scaledDotProductAttention(image, image, image, wrong),
+  attentionScores: () => k.attentionScores(image, image, wrong),
   Linear: () => new Linear({ inFeatures: 1, outFeatures: 1, ...wrong }, key),
   "Tensor.sum": () => x.sum(wrong),
   "Tensor.slice": () => x.slice(wrong),

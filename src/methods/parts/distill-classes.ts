@@ -9,6 +9,7 @@ import { type Objective, type Scorer, type SupervisedOptions, supervised } from 
 import type { SharedConfig } from "../config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "../method.ts";
 import { adapted } from "./adapters.ts";
+import { attentionMatchingLoss, requireMatchingHeads, withScores } from "./attention-matching.ts";
 import type { OpenedData } from "./datasets.ts";
 import {
   type DistillationOptions,
@@ -68,6 +69,7 @@ export async function prepareClasses(
     classBatches({ encoded: await encodeTexts(texts, { tokenizer, form }, context), classes }, form, {
       ...{ config, isShuffled },
     });
+  requireMatchingHeads(config, { student, teacher, options });
   const projections = projectionsOf(config, { student, teacher, options });
   const make = ({ trained }: SupervisedOptions) =>
     classObjective({ student, teacher, projections, options, tokenizer, trained });
@@ -187,13 +189,18 @@ export function classObjective(parts: ClassObjectiveParts): Objective<ClassBatch
     count: ({ numbers }) => Number(numbers.shape[0]),
     loss(batch, run: RunOptions) {
       const { texts, labels } = batch;
-      const [ours, theirs] = [student.forward({ ...texts, ...run }), teacher.forward(texts)];
+      const hasAttention = options.weights.attention > 0;
+      const learner = withScores(hasAttention, (sees) => student.forward({ ...texts, ...run, ...sees }));
+      const model = withScores(hasAttention, (sees) => teacher.forward({ ...texts, ...sees }));
+      const [ours, theirs] = [learner.output, model.output];
       const logits = { student: ours.logits, teacher: theirs.logits };
       if (!run.isTraining) traced.set(batch, logits);
       const hard = labels && (() => crossEntropy(logits.student, labels));
       const states = { mask: texts.attentionMask, projections };
       const hidden = () => statesLoss(ours.hiddenStates, theirs.hiddenStates, states);
-      return { loss: taughtLoss({ logits, hard, hidden }, options) };
+      const matching = { mask: texts.attentionMask, kind: options.attention };
+      const attention = () => attentionMatchingLoss(learner.scores, model.scores, matching);
+      return { loss: taughtLoss({ logits, hard, hidden, attention }, options) };
     },
     scorer: () => {
       const scorers = [classScorer(outputsOf("student")), classScorer(outputsOf("teacher"))] as const;

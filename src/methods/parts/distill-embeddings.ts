@@ -34,7 +34,7 @@ export async function prepareEmbeddings(
   opened: OpenedData,
   context: MethodContext,
 ): Promise<AnyPreparedMethod> {
-  if (options.weights.hard > 0 || options.weights.hidden > 0) throw vectorsAlone();
+  if (Math.max(options.weights.hard, options.weights.hidden, options.weights.attention) > 0) throw vectorsAlone();
   const teacher = await openSentences({ ...config, model: name, tokenizer: undefined }, {}, context);
   const isNew = typeof config.model === "object" && "new" in config.model;
   const begun = isNew ? { ...config, tokenizer: config.tokenizer ?? name } : config;
@@ -73,7 +73,7 @@ const vectorsAlone = (): OptionError =>
   new OptionError({
     where: "config, method.weights",
     expected: "soft alone: vectors have no labels, and are what is matched",
-    received: "hard or hidden above 0",
+    received: "hard, hidden or attention above 0",
     fix: "leave them out",
   });
 

@@ -8,6 +8,7 @@ import { type LanguageModelBatch, languageModel, type Objective, type Supervised
 import type { SharedConfig } from "../config/schema.ts";
 import type { AnyPreparedMethod, MethodContext } from "../method.ts";
 import { adapted } from "./adapters.ts";
+import { attentionMatchingLoss, requireMatchingHeads, withScores } from "./attention-matching.ts";
 import { padIdOf, sampler } from "./causal.ts";
 import { conversationTokens, conversationWriter, type LearnedTokens } from "./conversation-tokens.ts";
 import type { OpenedData } from "./datasets.ts";
@@ -43,6 +44,7 @@ export async function prepareLanguage(
   const { maxLength, packing, groupByLength } = config.data;
   const batches = { batchSize, maxLength, packing, groupByLength, padId: padIdOf(tokenizer), seed };
   const learned = tokenBatches(train, { ...batches, isShuffled: true });
+  requireMatchingHeads(config, { student, teacher, options });
   const projections = projectionsOf(config, { student, teacher, options });
   const make = ({ trained }: SupervisedOptions) =>
     languageObjective({ student, teacher, projections, options, tokenizer, trained });
@@ -120,14 +122,19 @@ export function languageObjective(parts: LanguageObjectiveParts): Objective<Lang
     state: stateOf(student, teacher, projections),
     loss(batch, run) {
       const { shiftLabels, labels: _, ...inputs } = batch;
-      const [ours, theirs] = [student.forward({ ...inputs, ...run }), teacher.forward(inputs)];
+      const hasAttention = options.weights.attention > 0;
+      const learner = withScores(hasAttention, (sees) => student.forward({ ...inputs, ...run, ...sees }));
+      const model = withScores(hasAttention, (sees) => teacher.forward({ ...inputs, ...sees }));
+      const [ours, theirs] = [learner.output, model.output];
       const mask = notEqual(shiftLabels as Tensor<"i32">, IGNORED_LABEL); // [B, T]
       const logits = { student: ours.logits, teacher: theirs.logits };
       const hardOf = (model: CausalLM) => model.loss(batch);
       const hard = () => student.loss({ ...batch, ...run });
       const states = { mask: inputs.attentionMask, projections };
       const hidden = () => statesLoss([ours.lastHiddenState], [theirs.lastHiddenState], states);
-      const loss = taughtLoss({ logits, mask, hard, hidden }, options);
+      const matching = { mask: inputs.attentionMask, kind: options.attention };
+      const attention = () => attentionMatchingLoss(learner.scores, model.scores, matching);
+      const loss = taughtLoss({ logits, mask, hard, hidden, attention }, options);
       const { weight } = plain.loss(batch, run);
       if (run.isTraining) return { loss, weight };
       const [crossEntropy, teacherCrossEntropy] = [hardOf(student), hardOf(teacher)];

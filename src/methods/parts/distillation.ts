@@ -8,6 +8,7 @@ import { Linear, loadStateDict, Module, type StateDict } from "../../nn/index.ts
 import { add, mul, type RandomKey, randomKey, type Tensor, type Variable } from "../../tensor/index.ts";
 import type { Objective, Scorer } from "../../train/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
+import type { AttentionMatching } from "./attention-matching.ts";
 import type { StudentChoice } from "./student.ts";
 
 /** What a config says of distillation. */
@@ -21,7 +22,9 @@ export interface DistillationParts {
 /** How much each loss counts, and how soft labels are. */
 export interface DistillationOptions {
   temperature: number;
-  weights: { soft: number; hard: number; hidden: number };
+  weights: { soft: number; hard: number; hidden: number; attention: number };
+  /** How attention is compared. @default "squaredError" */
+  attention?: AttentionMatching["kind"];
 }
 
 type States = readonly Tensor<"f32">[];
@@ -69,17 +72,19 @@ export interface Taught {
   /** The loss with the labels, where there are. */
   hard?: () => Tensor<"f32">;
   hidden?: () => Tensor<"f32">;
+  attention?: () => Tensor<"f32">;
 }
 
 /** The weighted sum of the losses: what has no weight is not computed. Hinton et al. 2015, arXiv:1503.02531. */
 export function taughtLoss(
-  { logits, mask, hard, hidden }: Taught,
+  { logits, mask, hard, hidden, attention }: Taught,
   { temperature, weights }: DistillationOptions,
 ): Tensor<"f32"> {
   const parts: [number, (() => Tensor<"f32">) | undefined][] = [
     [weights.soft, () => distillationLoss(logits.student, logits.teacher, { temperature, ...(mask && { mask }) })],
     [weights.hard, hard],
     [weights.hidden, hidden],
+    [weights.attention, attention],
   ];
   return parts
     .flatMap(([weight, loss]) => (weight > 0 && loss ? [mul(loss(), weight)] : []))

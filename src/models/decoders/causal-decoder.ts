@@ -1,6 +1,7 @@
 /** What a decoder-only language model is to those who run it: generation, and files in ONNX. */
 import { type CacheShape, type KeyValueCache, Module } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
+import type { SeesAttentionScores } from "../attention-scores.ts";
 
 /** What every decoder-only language model's config has. */
 export interface CausalLMConfig {
@@ -40,6 +41,8 @@ export interface ForwardOptions {
   segments?: Tensor<"i32">;
   /** Generation: keys and values of the positions before, to which those of the tokens are added. */
   cache?: KeyValueCache;
+  /** Sees the attention scores of each layer, [B, H, T, T]. Not together with `cache`. @default none are computed */
+  onAttentionScores?: SeesAttentionScores;
 }
 
 /** What generation and files need of a language model. */

@@ -19,6 +19,7 @@ import {
   tensor,
   withScope,
 } from "../../tensor/index.ts";
+import { ofLayer } from "../attention-scores.ts";
 import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
@@ -42,6 +43,8 @@ export interface CausalLMInputs {
   inputsEmbeds?: Tensor<"f32">;
   /** Generation: see ForwardOptions. */
   cache?: ForwardOptions["cache"];
+  /** Sees the attention scores of each layer, [B, H, T, T]: see ForwardOptions. */
+  onAttentionScores?: ForwardOptions["onAttentionScores"];
 }
 
 /** What a language model says. */
@@ -114,13 +117,15 @@ export abstract class CausalLM
 
   /**
    * Final hidden states, also of what stands before the texts: [B, P + T, D].
-   * @throws OptionError for documents in one row behind a prefix, which each of them would need
+   * @throws OptionError for documents in one row behind a prefix, which each of them would need, and for attention
+   *   scores of a model with a prefix
    */
   private states(inputs: CausalLMInputs & RunOptions): Tensor<"f32"> {
     const { inputIds, attentionMask, segmentIds: segments, positionIds: positions, inputsEmbeds: embeddings } = inputs;
-    const { cache, key } = inputs;
+    const { cache, key, onAttentionScores } = inputs;
     const options = { attentionMask, segments, positions, embeddings, cache, key };
-    if (!this.textPrefix) return this.hidden(inputIds, options);
+    if (!this.textPrefix) return this.hidden(inputIds, { ...options, onAttentionScores });
+    if (onAttentionScores) requireNoPrefix("attention scores", this);
     if (!segments) return this.textPrefix.hidden(this, inputIds, options);
     throw new OptionError({
       where: this.architecture,
@@ -188,6 +193,8 @@ export interface BlockOptions {
   cache?: LayerCache;
   /** bool [B, 1, 1, S], or of documents that share a row [B, 1, T, S]; false hides a key. */
   mask?: Tensor<"bool">;
+  /** Sees the attention scores, [B, H, T, T]. */
+  onScores?: (scores: Tensor<"f32">) => void;
 }
 
 /**
@@ -198,12 +205,13 @@ export function runBlocks<Extra extends object>(
   scope: string,
   blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): Tensor<"f32"> }[],
   x: Tensor<"f32">,
-  { key, cache, ...visible }: ForwardOptions,
+  { key, cache, onAttentionScores, ...visible }: ForwardOptions,
   extra: Extra,
 ): Tensor<"f32"> {
   const mask = maskOf(visible);
   return blocks.reduce((states, block, i) => {
-    const options = { ...extra, key: key?.fold(i), cache: layerOfCache(cache, i), mask };
+    const onScores = ofLayer(onAttentionScores, i);
+    const options = { ...extra, key: key?.fold(i), cache: layerOfCache(cache, i), mask, onScores };
     return withScope(`${scope}.${i}`, () => block.forward(states, options));
   }, x);
 }

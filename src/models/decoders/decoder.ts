@@ -87,7 +87,7 @@ class Attention extends Module implements DecoderAttention {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { angles, key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { angles, key, cache, mask, onScores }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, numKeyHeads, attentionDropout } = this.config;
     const { rotaryOf = () => 0, windowOf, attentionScale: scale, attentionSoftCap } = this.traits;
     const rotary = rotaryOf(this.layer);
@@ -108,6 +108,7 @@ class Attention extends Module implements DecoderAttention {
         key,
         cache,
         mask,
+        onScores,
       },
     );
     return this.oProj.forward(attended);

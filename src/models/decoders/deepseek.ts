@@ -128,7 +128,7 @@ class LatentAttention extends Module implements DecoderAttention {
   }
 
   /** x: [B, T, D] -> [B, T, D]; nope and rope: features of a head without and with positions, v: those of its values */
-  forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask, onScores }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, kvLoraRank, qkRopeHeadDim: rope, qkNopeHeadDim: nope, vHeadDim, attentionDropout } = this.config;
     const [batch, length] = x.shape;
     const width = nope + rope;
@@ -167,6 +167,7 @@ class LatentAttention extends Module implements DecoderAttention {
         key,
         cache,
         mask,
+        onScores,
       },
     );
     const byHead = slice(reshape(attended, [batch, length, numHeads, common]), { axis: -1, end: vHeadDim });

@@ -111,7 +111,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { angles, key, cache, mask }: NeoXBlockOptions): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { angles, key, cache, mask, onScores }: NeoXBlockOptions): Tensor<"f32"> {
     const { numHeads, hiddenSize, attentionDropout: dropoutProbability } = this.config;
     const [batch, length] = x.shape;
     const width = hiddenSize / numHeads;
@@ -127,6 +127,7 @@ class Attention extends Module {
       key,
       cache,
       mask,
+      onScores,
     });
     return this.dense.forward(attended);
   }

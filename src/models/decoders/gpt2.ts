@@ -129,7 +129,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { key, cache, mask }: BlockOptions): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { key, cache, mask, onScores }: BlockOptions): Tensor<"f32"> {
     const { numHeads, attentionDropout, residualDropout } = this.config;
     const [q, k, v] = this.cAttn.forwardParts(x, 3); // [B, T, D] each
     const attended = multiHeadAttention(q, k, v, {
@@ -140,6 +140,7 @@ class Attention extends Module {
       key: key?.fold(0),
       cache,
       mask,
+      onScores,
     });
     return dropout(this.cProj.forward(attended), residualDropout, key?.fold(1));
   }

@@ -69,12 +69,12 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { angles, key, cache, mask }: LlamaBlockOptions): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { angles, key, cache, mask, onScores }: LlamaBlockOptions): Tensor<"f32"> {
     const { numHeads, numKeyHeads, attentionDropout: dropoutProbability } = this.config;
     const q = this.turn(this.qProj.forward(x), numHeads, angles); // [B, T, H Dh]
     const k = this.turn(this.kProj.forward(x), numKeyHeads, angles); // [B, T, K Dh]
     const v = this.vProj.forward(x); // [B, T, K Dh]
-    const options = { numHeads, numKeyHeads, isCausal: true, dropoutProbability, key, cache, mask };
+    const options = { numHeads, numKeyHeads, isCausal: true, dropoutProbability, key, cache, mask, onScores };
     return this.oProj.forward(multiHeadAttention(q, k, v, options));
   }
 

@@ -1,6 +1,7 @@
 /** ALBERT: BERT whose layers share their weights, with narrower embeddings. Lan et al. 2019, arXiv:1909.11942. */
 import { Linear, Module, normalInit, type Projection, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, tanh, withScope } from "../../tensor/index.ts";
+import { ofLayer } from "../attention-scores.ts";
 import {
   activation,
   count,
@@ -133,7 +134,7 @@ class AlbertEncoder extends TextEncoder {
     return this.embeddings.wordEmbeddings;
   }
 
-  encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
+  encode({ key, onAttentionScores, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
     const { numLayers, numHiddenGroups } = this.config;
     // [B, T, E]
     const embedded = withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) }));
@@ -143,7 +144,8 @@ class AlbertEncoder extends TextEncoder {
       const group = this.encoder.albertLayerGroups[Math.floor(i / (numLayers / numHiddenGroups))];
       for (const layer of group.albertLayers) {
         const n = hiddenStates.length - 1;
-        hiddenStates.push(withScope(`layer.${n}`, () => layer.forward(hiddenStates[n], { mask, key: key?.fold(n) })));
+        const options = { mask, key: key?.fold(n), onScores: ofLayer(onAttentionScores, n) };
+        hiddenStates.push(withScope(`layer.${n}`, () => layer.forward(hiddenStates[n], options)));
       }
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];

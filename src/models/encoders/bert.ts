@@ -4,6 +4,7 @@
  */
 import { Linear, Module, normalInit, type Projection, TransformerLayer } from "../../nn/index.ts";
 import { add, cast, cumsum, mul, notEqual, type RandomKey, type Tensor, tanh, withScope } from "../../tensor/index.ts";
+import { ofLayer } from "../attention-scores.ts";
 import {
   activation,
   count,
@@ -160,7 +161,7 @@ export class BertEncoder extends TextEncoder {
     return this.embeddings.wordEmbeddings;
   }
 
-  encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
+  encode({ key, onAttentionScores, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
     const positions = this.paddingId === undefined ? undefined : positionsFrom(inputs.inputIds, this.paddingId);
     const embedded = withScope("embeddings", () =>
       this.embeddings.forward({ ...inputs, positions, key: key?.fold(999) }),
@@ -168,7 +169,8 @@ export class BertEncoder extends TextEncoder {
     const hiddenStates = [this.embeddingsProject?.forward(embedded) ?? embedded]; // [B, T, D]
     const mask = keyMask(inputs.attentionMask);
     for (const [i, layer] of this.encoder.layer.entries()) {
-      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) })));
+      const options = { mask, key: key?.fold(i), onScores: ofLayer(onAttentionScores, i) };
+      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], options)));
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];
     return { lastHiddenState, poolerOutput: this.pooler?.forward(lastHiddenState), hiddenStates };

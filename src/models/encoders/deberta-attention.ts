@@ -12,6 +12,7 @@ import {
 import {
   add,
   arange,
+  attentionScores,
   broadcastTo,
   clip,
   gather,
@@ -96,6 +97,8 @@ export interface LayerInputs extends RunOptions {
   mask?: Tensor<"bool">;
   /** Position table, [2 span, D], and its row for each pair. */
   positions?: { table: Tensor<"f32">; rows: Tensor<"i32"> };
+  /** Sees the attention scores, [B, H, T, T]. */
+  onScores?: (scores: Tensor<"f32">) => void;
 }
 
 /**
@@ -127,7 +130,7 @@ export class SelfAttention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { mask, positions, key }: LayerInputs): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { mask, positions, key, onScores }: LayerInputs): Tensor<"f32"> {
     const { numHeads, hiddenSize, positionTypes, attentionDropout } = this.config;
     const kinds = ["c2p", "p2c"].filter((kind) => positionTypes.includes(kind)).length;
     const scale = 1 / Math.sqrt((hiddenSize / numHeads) * (1 + kinds));
@@ -135,6 +138,7 @@ export class SelfAttention extends Module {
       splitHeads(layer.forward(x), numHeads),
     ); // [B, H, T, Dh]
     const bias = positions && this.positionScores(q, k, positions, scale);
+    onScores?.(attentionScores(q, k, { scale, mask, bias }));
     const drop = (p: Tensor<"f32">) => dropout(p, attentionDropout, key);
     const onProbabilities = key && attentionDropout > 0 ? (drop as never) : undefined;
     return mergeHeads(scaledDotProductAttention(q, k, v, { scale, mask, bias, onProbabilities }));

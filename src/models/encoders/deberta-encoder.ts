@@ -32,6 +32,7 @@ import {
   withScope,
   zeros,
 } from "../../tensor/index.ts";
+import { ofLayer } from "../attention-scores.ts";
 import type { RunOptions } from "../model.ts";
 import { type DebertaConfig, type LayerInputs, positionRows, SelfAttention, spanOf } from "./deberta-attention.ts";
 import type { EncoderInputs, EncoderOutput } from "./encoder.ts";
@@ -220,7 +221,7 @@ export class DebertaEncoder extends TextEncoder {
     return this.embeddings.wordEmbeddings;
   }
 
-  encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
+  encode({ key, onAttentionScores, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
     const { attentionMask, inputIds } = inputs;
     const { relEmbeddings, layerNorm, conv: convolution, layer: layers } = this.encoder;
     const { hiddenDropout } = this.config;
@@ -238,9 +239,8 @@ export class DebertaEncoder extends TextEncoder {
     for (const [i, layer] of layers.entries()) {
       const layerKey = key?.fold(i);
       const positions = table && rows && { table: dropout(table, hiddenDropout, layerKey?.fold(3)), rows };
-      const layerOutput = withScope(`layer.${i}`, () =>
-        layer.forward(hiddenStates[i], { mask, positions, key: layerKey }),
-      );
+      const options = { mask, positions, key: layerKey, onScores: ofLayer(onAttentionScores, i) };
+      const layerOutput = withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], options));
       hiddenStates.push(
         i === 0 && convolution
           ? withScope("conv", () => convolution.forward(embedded, layerOutput, column, layerKey?.fold(4)))

@@ -1,6 +1,7 @@
 /** DistilBERT: half of BERT's layers, without segments and pooler. Sanh et al. 2019, arXiv:1910.01108. */
 import { Module, normalInit, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, withScope } from "../../tensor/index.ts";
+import { ofLayer } from "../attention-scores.ts";
 import { activation, type Fields, flag, number, probability, requireField, size, tokenId } from "../config.ts";
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
@@ -97,12 +98,13 @@ class DistilBertEncoder extends TextEncoder {
     return this.embeddings.wordEmbeddings;
   }
 
-  encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
+  encode({ key, onAttentionScores, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
     // [B, T, D]
     const hiddenStates = [withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) }))];
     const mask = keyMask(inputs.attentionMask);
     for (const [i, layer] of this.transformer.layer.entries()) {
-      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) })));
+      const options = { mask, key: key?.fold(i), onScores: ofLayer(onAttentionScores, i) };
+      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], options)));
     }
     return { lastHiddenState: hiddenStates[hiddenStates.length - 1], hiddenStates };
   }

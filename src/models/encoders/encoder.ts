@@ -10,6 +10,7 @@ import {
   normalInit,
 } from "../../nn/index.ts";
 import { add, arange, type RandomKey, reshape, type Tensor, zeros } from "../../tensor/index.ts";
+import type { SeesAttentionScores } from "../attention-scores.ts";
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 
@@ -47,6 +48,8 @@ export interface EncoderInputs {
   attentionMask?: Tensor<"bool">;
   /** Which of two texts a token belongs to, i32 [B, T]. @default 0 */
   tokenTypeIds?: Tensor<"i32">;
+  /** Sees the attention scores of each layer, [B, H, T, T]. @default they are not computed */
+  onAttentionScores?: SeesAttentionScores;
 }
 
 /** What an encoder makes of a batch of texts: a state for each token, after every layer. */

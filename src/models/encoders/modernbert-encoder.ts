@@ -29,6 +29,7 @@ import {
   type Tensor,
   withScope,
 } from "../../tensor/index.ts";
+import { ofLayer } from "../attention-scores.ts";
 import type { RunOptions } from "../model.ts";
 import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEncoder } from "./encoder.ts";
 
@@ -63,6 +64,8 @@ type Angles = ReturnType<RotaryEmbedding["angles"]>;
 interface LayerInputs extends RunOptions {
   mask?: Tensor<"bool">;
   angles: Readonly<Record<LayerType, Angles>>;
+  /** Sees the attention scores, [B, H, T, T]. */
+  onScores?: (scores: Tensor<"f32">) => void;
 }
 
 /** Attention with rotary positions, over everything or over a window. */
@@ -87,7 +90,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { mask, angles, key }: LayerInputs): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, { mask, angles, key, onScores }: LayerInputs): Tensor<"f32"> {
     const { numHeads, hiddenSize, localAttention, attentionDropout } = this.config;
     const [batch, length] = x.shape;
     const { cos, sin } = angles[this.type];
@@ -99,7 +102,7 @@ class Attention extends Module {
       ]);
     const [q, k, v] = split(this.wqkv.forward(x), 3); // [B, T, D] each
     const slidingWindow = this.type === "sliding_attention" ? Math.floor(localAttention / 2) + 1 : undefined;
-    const options = { numHeads, mask, slidingWindow, key, dropoutProbability: attentionDropout };
+    const options = { numHeads, mask, slidingWindow, key, onScores, dropoutProbability: attentionDropout };
     return this.wo.forward(multiHeadAttention(turned(q), turned(k), v, options));
   }
 }
@@ -203,7 +206,7 @@ export class ModernBertEncoder extends TextEncoder {
     return this.embeddings.tokEmbeddings;
   }
 
-  encode({ inputIds, attentionMask, key }: EncoderInputs & RunOptions): EncoderOutput {
+  encode({ inputIds, attentionMask, onAttentionScores, key }: EncoderInputs & RunOptions): EncoderOutput {
     const { tokEmbeddings, norm } = this.embeddings;
     const positions = arange(inputIds.shape[1]);
     const angles = {
@@ -214,9 +217,8 @@ export class ModernBertEncoder extends TextEncoder {
     const hiddenStates = [dropout(embedded, this.config.embeddingDropout, key?.fold(999))];
     const mask = keyMask(attentionMask);
     for (const [i, layer] of this.layers.entries()) {
-      hiddenStates.push(
-        withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { mask, angles, key: key?.fold(i) })),
-      );
+      const inputs = { mask, angles, key: key?.fold(i), onScores: ofLayer(onAttentionScores, i) };
+      hiddenStates.push(withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], inputs)));
     }
     hiddenStates[this.layers.length] = this.finalNorm.forward(hiddenStates[this.layers.length]);
     return { lastHiddenState: hiddenStates[this.layers.length], hiddenStates };

@@ -224,16 +224,15 @@ export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask
   onProbabilities?: (probabilities: Tensor<FloatDType>) => Tensor<FloatDType>;
 }
 
-const attentionNames = {
+const scoreNames = {
   isCausal: true,
   scale: true,
   mask: true,
   bias: true,
   slidingWindow: true,
   softCap: true,
-  onProbabilities: true,
-  blocks: true,
 } as const;
+const attentionNames = { ...scoreNames, onProbabilities: true, blocks: true } as const;
 /**
  * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] with K dividing H -> [B, H, T, Dh]. arXiv:1706.03762
  */
@@ -253,6 +252,25 @@ export function scaledDotProductAttention<D extends FloatDType>(
       onProbabilities: onProbabilities && ((p) => onProbabilities(new Tensor(p)).ir),
     }),
   );
+}
+
+/** What `attentionScores` gives for a key that a query does not see: nothing under exp, and finite in f16. */
+export const HIDDEN_SCORE: number = ops.HIDDEN_SCORE;
+
+/** What decides the scores of attention. */
+export type TensorAttentionScoreOptions = Omit<TensorAttentionOptions, "onProbabilities" | "blocks">;
+
+/**
+ * The scores whose softmax `scaledDotProductAttention` weighs values by; those of hidden keys are HIDDEN_SCORE. q: [B,
+ * H, T, Dh], k: [B, K, S, Dh] with K dividing H -> [B, H, T, S]. arXiv:1706.03762, section 3.2.1.
+ */
+export function attentionScores<D extends FloatDType>(
+  q: Tensor<D>,
+  k: Tensor<NoInfer<D>>,
+  options: TensorAttentionScoreOptions = {},
+): Tensor<D> {
+  const { mask, bias, ...rest } = known("attentionScores", options, scoreNames);
+  return new Tensor(ops.attentionScores(q.ir, k.ir, { ...rest, mask: mask?.ir, bias: bias?.ir }));
 }
 
 /** The cache of a layer, and how far it is filled. */
