@@ -35,6 +35,7 @@ NO_HALF = {
     "gridSample",
     "oneHot",
     "dequantizeLinear",
+    "float4Matmul",
 }
 MADE_BY = f"golden/make_ops.py, torch {torch.__version__.split('+')[0]}"
 

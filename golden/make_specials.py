@@ -42,6 +42,7 @@ LEFT_OUT = {"cholesky", "solve", "inverse", "determinant", "logDeterminant", "tr
     "eigenvalues",
     "linearSumAssignment",
     "blockMatmul",
+    "float4Matmul",
     "quantizeLinear",
     "dequantizeLinear",
     "fakeQuantize",

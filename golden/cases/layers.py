@@ -267,3 +267,30 @@ def blocks():
 
 
 op("blockMatmul", blocks)
+
+# as bitsandbytes has them; Dettmers et al. 2023, arXiv:2305.14314, appendix E
+FLOAT4 = {
+    "nf4": "-1 -0.6961928009986877 -0.5250730514526367 -0.39491748809814453 -0.28444138169288635 -0.18477343022823334"
+    " -0.09105003625154495 0 0.07958029955625534 0.16093020141124725 0.24611230194568634 0.33791524171829224"
+    " 0.44070982933044434 0.5626170039176941 0.7229568362236023 1",
+    "fp4": "0 0.0052083334885537624 0.6666666865348816 1 0.3333333432674408 0.5 0.1666666716337204 0.25"
+    " 0 -0.0052083334885537624 -0.6666666865348816 -1 -0.3333333432674408 -0.5 -0.1666666716337204 -0.25",
+}
+
+
+def float4():
+    for kind, bs, K, leading in [("nf4", 64, 128, (2,)), ("fp4", 32, 32, (2, 2)), ("nf4", 16, 48, (1,))]:
+        levels = torch.tensor([float(text) for text in FLOAT4[kind].split()])
+        q = torch.randint(0, 16, (3, K // bs, bs))
+        packed = (q[..., 0::2] << 4 | q[..., 1::2]).to(torch.uint8)
+        absmax = positive(3, K // bs) * 0.1
+        W = (levels[q] * absmax[..., None]).reshape(3, K)
+        yield case(
+            lambda x, *r: x @ W.T,
+            [normal(*leading, K), packed, absmax],
+            {"type": kind, "blockSize": bs},
+            without_gradient=(2,),
+        )
+
+
+op("float4Matmul", float4)

@@ -8,6 +8,7 @@ const sizeOf = (shape: Shape): number =>
 const innerSize: Readonly<Record<string, (node: Node) => number>> = {
   matmul: ({ inputs: [a], attributes }) => Number(a.shape.at(attributes.transposeA ? -2 : -1)),
   blockMatmul: ({ inputs: [a] }) => Number(a.shape.at(-1)),
+  float4Matmul: ({ inputs: [a] }) => Number(a.shape.at(-1)),
   conv: ({ inputs: [, weight] }) => sizeOf(weight.shape.slice(1)),
 };
 

@@ -1,12 +1,19 @@
+import type { Float4Type } from "./float4.ts";
+
 /**
  * A matrix [N, K] of 4- or 8-bit integers: integer minus `zero`, times the scale of its block, plus the block's
- * minimum.
+ * minimum. Or, with `float4`, of places in a table: its number times the scale of the block.
  */
 export interface BlockMatrix {
   bits: 4 | 8;
   /** Numbers of a row that share a scale: 16, 32, 64, 128 or 256. */
   blockSize: number;
-  /** Of two 4-bit integers in a byte the low one first: [N, K / blockSize, blockSize bits / 8] */
+  /** The table of 16 numbers that the integers are places of. @default none: they are numbers themselves */
+  float4?: Float4Type;
+  /**
+   * Of two 4-bit integers in a byte the low one first, of two places of a table the high one: [N, K / blockSize,
+   * blockSize bits / 8]
+   */
   packed: Uint8Array;
   /** [N, K / blockSize] */
   scales: Float32Array;
@@ -17,7 +24,7 @@ export interface BlockMatrix {
 }
 
 /** What matrices must have in common to be rows of one. */
-export interface BlockKind extends Pick<BlockMatrix, "bits" | "blockSize" | "zero"> {
+export interface BlockKind extends Pick<BlockMatrix, "bits" | "blockSize" | "zero" | "float4"> {
   hasMinimums: boolean;
 }
 

@@ -40,6 +40,7 @@ export {
   RuntimeError,
   ShapeError,
 } from "./errors.ts";
+export { type Float4Type, float4Levels, float4Pairs } from "./float4.ts";
 export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bits } from "./half.mjs";
 export { HalfArray } from "./half-array.ts";
 export { hashBytes, hashNumbers, knownHash, noteHash } from "./hash.ts";

@@ -10,6 +10,7 @@ export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./c
 export { commandLine } from "./command-line.ts";
 export { diskFile, diskFolder, fileAt, folderAt } from "./disk.ts";
 export { exists } from "./exists.ts";
+export { decodeFloat4, encodeFloat4, type Float4Numbers, float4Source } from "./float4-blocks.ts";
 export { makeFolder, makeFolderSync } from "./folder.ts";
 export {
   GgufFile,

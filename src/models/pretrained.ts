@@ -18,6 +18,7 @@ import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json, LabelConfig } from "./labels.ts";
 import { type Fit, fitWeights, namesByLayer, readWeights, setWeights } from "./load-weights.ts";
 import type { Family, PretrainedModel, Task } from "./model.ts";
+import { quantizeWeights, requireWideInputs } from "./quantize-weights.ts";
 import { CONFIG, GENERATION } from "./save-pretrained.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
 import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
@@ -71,10 +72,11 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   /**
    * How weights are kept in memory: "f32" widens them once; "stored" keeps large ones as the file has them, in 16 bits
    * and, of a GGUF file, in blocks, and widens them as they are used, so that a step of few tokens takes longer;
-   * "blocks", of a GGUF file, keeps those in blocks. Blocks of 4 or 8 bits run and are not trained; what is around them
-   * is, and an update of a weight in 16 bits is rounded to them. @default "f32"
+   * "blocks", of a GGUF file, keeps those in blocks; "nf4", of any other checkpoint, brings linear layers into NF4, as
+   * quantizeWeights does, and keeps all else as "stored" does. Blocks of 4 or 8 bits run and are not trained; what is
+   * around them is, and an update of a weight in 16 bits is rounded to them. @default "f32"
    */
-  weights?: GgufOptions["weights"];
+  weights?: GgufOptions["weights"] | "nf4";
   /**
    * With blocks, what the layers' inputs are rounded to on the CPU: 8 bits, as in llama.cpp, or not at all, at several
    * times the cost. @default "int8"
@@ -141,7 +143,7 @@ export async function fromPretrained(
   options: LoadOptions = {},
 ): Promise<PretrainedModel> {
   checkOptions("fromPretrained", options, loadOptionNames);
-  requireWeightsOption(options.weights);
+  requireWeightsOption(options);
   const place = await openPlace(name, options);
   if (isFile(place)) return loadFile(place, options);
   const folder = options.subfolder === undefined ? place : place.folder(options.subfolder);
@@ -175,6 +177,13 @@ function loadFile(file: StoredFile, { weights, activations, mmap, subfolder, con
       received: `config with ${Object.keys(config).join(", ")}`,
       fix: "name a folder with a config.json",
     });
+  if (weights === "nf4")
+    throw new OptionError({
+      where: `fromPretrained, ${file.name}`,
+      expected: 'weights of "f32", "stored" or "blocks" for a file, whose blocks are integers',
+      received: '"nf4"',
+      fix: 'use "blocks", or quantizeWeights(model, { type: "nf4" }) for a model that was opened in f32',
+    });
   if (file.base.endsWith(".gguf") && subfolder === undefined) return loadGguf(file, { weights, activations, mmap });
   throw new DataError({
     where: file.name,
@@ -185,11 +194,12 @@ function loadFile(file: StoredFile, { weights, activations, mmap, subfolder, con
 }
 
 /** @throws OptionError for another way to keep weights */
-function requireWeightsOption(weights: LoadOptions["weights"] = "f32"): void {
-  if (weights === "f32" || weights === "stored" || weights === "blocks") return;
+function requireWeightsOption({ weights = "f32", activations }: LoadOptions): void {
+  if (weights === "nf4") requireWideInputs("fromPretrained", activations);
+  if (["f32", "stored", "blocks", "nf4"].includes(weights)) return;
   throw new OptionError({
     where: "fromPretrained",
-    expected: 'weights to be "f32", "stored" or "blocks"',
+    expected: 'weights to be "f32", "stored", "blocks" or "nf4"',
     received: JSON.stringify(weights),
     fix: 'use "stored" to keep weights as the file has them',
   });
@@ -272,7 +282,8 @@ async function loadModel(
   }
   requireTied(files[0].name, fit.untied);
   const isNew = head === "new" ? isOfHead(model) : () => false;
-  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew }, kept === "stored");
+  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew }, kept === "stored" || kept === "nf4");
+  if (kept === "nf4") await quantizeWeights(model, { type: "nf4" });
   const initialized = [...fit.missing, ...fit.misshapen];
   const unexpected = head === "new" ? fit.unused.filter((name) => !isNew(name)) : fit.unused;
   const lacking = initialized.filter((name) => !isNew(name));

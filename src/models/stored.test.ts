@@ -112,5 +112,5 @@ test("they are saved as they are kept, or in another dtype when that is said, an
 test("blocks of a GGUF file stay blocks, and options that are none are refused", async () => {
   const model = await open("q4_0.gguf", "stored");
   expect(hasBlocks(model)).toBe(true);
-  await expect(open("bf16", "f16" as "f32")).rejects.toThrow(/"f32", "stored" or "blocks"/);
+  await expect(open("bf16", "f16" as "f32")).rejects.toThrow(/"f32", "stored", "blocks" or "nf4"/);
 });

@@ -1,14 +1,24 @@
 /**
- * Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around
- * them.
+ * Layers whose weights are blocks of 4- or 8-bit integers, or of places in a table, and stay so: for running, and for
+ * training what is around them.
  */
-import { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks, knownHash, noteHash } from "../base/index.ts";
+import {
+  type BlockKind,
+  type BlockMatrix,
+  type BlockSource,
+  emptyBlocks,
+  type Float4Type,
+  float4Pairs,
+  knownHash,
+  noteHash,
+} from "../base/index.ts";
 import {
   add,
   arange,
   blockMatmul,
   cast,
   constant,
+  float4Matmul,
   floor,
   gather,
   matmul,
@@ -78,14 +88,16 @@ class BlockTable {
   private readonly blockSize: number;
   private readonly planes: readonly Plane[];
   private readonly minimums?: Tensor<"f32">; // [blocks, N]
+  private readonly float4?: Float4Type;
   private readonly activations: "int8" | "f32";
 
   constructor(rows: number, columns: number, matrix: BlockMatrix, { activations = "int8" }: BlockLayerOptions) {
-    const { blockSize, minimums } = matrix;
+    const { blockSize, minimums, float4 } = matrix;
     const blocks = columns / blockSize;
     this.columns = columns;
     this.blockSize = blockSize;
     this.activations = activations;
+    this.float4 = float4;
     // with an input in f32 the kernel for 4 bits is many times as fast as that for 8, which expands the matrix first
     const parts = matrix.bits === 8 && activations === "f32" ? nibblesOf(matrix) : [matrix];
     this.planes = parts.map((part) => planeOf(rows, blocks, part));
@@ -105,9 +117,11 @@ class BlockTable {
 
   /** x: [..., K] -> x Wᵀ [..., N] */
   times(x: Tensor<"f32">): Tensor<"f32"> {
-    const { blocks, blockSize, activations } = this;
+    const { blocks, blockSize, activations, float4 } = this;
     const products = this.planes.map(({ bits, packed, scales, zeroPoints }) =>
-      blockMatmul(x, packed, scales, zeroPoints, { bits, blockSize, activations }),
+      float4
+        ? float4Matmul(x, packed, scales, { type: float4, blockSize })
+        : blockMatmul(x, packed, scales, zeroPoints, { bits, blockSize, activations }),
     );
     const product = products.reduce((a, b) => add(a, b));
     if (!this.minimums) return product;
@@ -118,9 +132,10 @@ class BlockTable {
 
   /** ids: [...] -> rows [..., K], in f32 */
   rows(ids: Tensor<"i32">): Tensor<"f32"> {
-    const { blocks, blockSize } = this;
+    const { blocks, blockSize, float4 } = this;
     const perBlock = (numbers: Tensor<"f32">) => reshape(numbers, [...ids.shape, blocks, 1]);
     const parts = this.planes.map(({ bits, packed, scales, zero }) => {
+      if (float4) return mul(levelsOf(float4, gather(packed, ids, 0), blockSize), perBlock(gather(scales, ids, 0)));
       const bytes = cast(gather(packed, ids, 0), "f32"); // [..., blocks, blockSize bits / 8]
       return mul(
         sub(bits === 8 ? bytes : nibbles(bytes, [...ids.shape, blocks, blockSize]), zero),
@@ -131,6 +146,12 @@ class BlockTable {
     const result = this.minimums ? add(product, perBlock(moveAxis(gather(this.minimums, ids, 1), 0, -1))) : product;
     return reshape(result, [...ids.shape, blocks * blockSize]);
   }
+}
+
+/** Numbers of a table by bytes with two places each: [..., blocks, blockSize / 2] -> [..., blocks, blockSize] */
+function levelsOf(type: Float4Type, bytes: Tensor<"u8">, blockSize: number): Tensor<"f32"> {
+  const pairs = constant("f32", [256, 2], Float32Array.from(float4Pairs(type)));
+  return reshape(gather(pairs, cast(bytes, "i32"), 0), [...bytes.shape.slice(0, -1), blockSize]);
 }
 
 /** Of two 4-bit numbers in a byte the low one comes first. */
@@ -261,8 +282,8 @@ function groupsOf(model: Module, sources: ReadonlyMap<Module, BlockSource>): Blo
     for (const layer of layers) {
       const source = sources.get(layer);
       if (!source || !mayBlock(layer) || grouped.has(layer)) continue;
-      const { bits, blockSize, zero, hasMinimums } = source.kind;
-      const kind = [bits, blockSize, zero, hasMinimums].join();
+      const { bits, blockSize, zero, hasMinimums, float4 } = source.kind;
+      const kind = [bits, blockSize, zero, hasMinimums, float4].join();
       byKind.set(kind, (byKind.get(kind) ?? new Map()).set(layer, source));
       grouped.add(layer);
     }

@@ -83,6 +83,7 @@ export type {
   OpEntry,
 } from "./entry.ts";
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
+export { type Float4MatmulOptions, float4Matmul } from "./float4.ts";
 export {
   biasedGeluEntry,
   biasedGeluGradientEntry,

@@ -106,7 +106,7 @@ const names = [
   "svd",
   "eigenvalues",
 ];
-const quantized = ["quantizeLinear", "dequantizeLinear", "fakeQuantize", "blockMatmul"];
+const quantized = ["quantizeLinear", "dequantizeLinear", "fakeQuantize", "blockMatmul", "float4Matmul"];
 
 describe.each([...names, ...quantized, "linearSumAssignment", "oneHot"])("%s", (name) => {
   const { apply } = opTable[name];

@@ -281,6 +281,7 @@ const layers: Record<string, Row> = {
   },
   blockMatmul: ([x, packed, scales, zeroPoints], options) =>
     ops.blockMatmul(x, packed, scales, packZeroPoints(zeroPoints, options.bits), options),
+  float4Matmul: ([x, packed, absmax], options) => ops.float4Matmul(x, packed, absmax, options),
   // its gradient is straight-through on purpose
   fakeQuantize: { compute: withOptions(ops.fakeQuantize), finiteDifferences: false },
 };

@@ -12,6 +12,7 @@ test("layers are computed again where a config says so, and with an adapter on a
   const [plain, blocks] = [{ name: "model.gguf" }, { name: "model.gguf", weights: "blocks" }];
   expect(read({ model: blocks, adapter: {} })).toBe(true);
   expect(read({ model: blocks, adapter: {}, training: { checkpointActivations: false } })).toBe(false);
+  expect(read({ model: { name: "model", weights: "nf4" }, adapter: {} })).toBe(true);
   expect(read({ model: plain, adapter: {} })).toBe(false);
   expect(read({ model: "model.gguf", adapter: {} })).toBe(false);
   expect(read({ model: plain, training: { checkpointActivations: true } })).toBe(true);

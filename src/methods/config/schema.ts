@@ -14,9 +14,11 @@ export const model = z
     z.strictObject({
       name: text.describe("A folder, a repository such as owner/name, a run's model or a .gguf file."),
       weights: z
-        .enum(["f32", "stored", "blocks"])
+        .enum(["f32", "stored", "blocks", "nf4"])
         .optional()
-        .describe("How weights that are not trained are kept: stored in 16 bits, or in the blocks of a GGUF file."),
+        .describe(
+          "How weights that are not trained are kept: stored in 16 bits, in the blocks of a GGUF file, or in NF4.",
+        ),
       strict: z.boolean().optional().describe("Refuse a checkpoint that lacks or has more weights than the model."),
     }),
     z.strictObject({
@@ -242,10 +244,13 @@ export type SharedInput = z.input<typeof shared>;
 /** A data set as it is named. */
 export type DatasetInput = z.output<typeof datasets>;
 
+/** The ways to keep weights in blocks. */
+const inBlocks = new Set<string | undefined>(["blocks", "nf4"]);
+
 /**
  * Whether what layers compute is computed again for gradients: as a config says, and otherwise where an adapter is
  * trained on a base in blocks, whose states for the backward pass take more memory than all of the model.
  */
 export const checkpointsActivations = ({ training, adapter, model }: SharedConfig): boolean =>
   training.checkpointActivations ??
-  (adapter !== undefined && typeof model === "object" && "weights" in model && model.weights === "blocks");
+  (adapter !== undefined && typeof model === "object" && "weights" in model && inBlocks.has(model.weights));

@@ -43,6 +43,6 @@ function fromFile(file: ArrayFile<About>, kind: BlockKind, count: number, make: 
     },
   );
   const [packed, scales, minimums] = arrays as [Uint8Array, Float32Array, Float32Array?];
-  const { bits, blockSize, zero } = kind;
-  return { bits, blockSize, zero, packed, scales, minimums };
+  const { bits, blockSize, zero, float4 } = kind;
+  return { bits, blockSize, zero, float4, packed, scales, minimums };
 }

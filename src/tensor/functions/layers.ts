@@ -199,6 +199,18 @@ export function blockMatmul<D extends FloatDType>(
   );
 }
 
+/** x Wᵀ with W in NF4 or FP4. x: [..., K] -> [..., N]; see the op for the layout. */
+export function float4Matmul(
+  x: Tensor<"f32">,
+  packed: Tensor<"u8">,
+  absmax: Tensor<"f32">,
+  options?: ops.Float4MatmulOptions,
+): Tensor<"f32"> {
+  return new Tensor(
+    ops.float4Matmul(x.ir, packed.ir, absmax.ir, known("float4Matmul", options, { type: true, blockSize: true })),
+  );
+}
+
 /**
  * Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2] -> the same shape as x. Su et al. 2021,
  * arXiv:2104.09864.
