@@ -1,5 +1,5 @@
-"""Makes golden/nf4/: weights in NF4 and FP4 as bitsandbytes quantises them on the CPU, with products; checkpoints of the tiny
-Llama of golden/peft in both, as transformers saves them, and what they answer; and 30 steps of AdamW with peft on the one in NF4.
+"""Makes golden/nf4/: weights in NF4 and FP4 as bitsandbytes quantises them on the CPU, with products; a tiny Llama
+and what it answers in NF4, and 10 steps of AdamW with peft on it.
 
     python golden/make_nf4.py    # an environment with requirements-nf4.txt
 """
@@ -26,12 +26,6 @@ SIZES = dict(
     vocab_size=43, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
     bos_token_id=None, eos_token_id=None, tie_word_embeddings=False, attn_implementation="eager",
 )
-# the width of down_proj in "narrow" is no multiple of 64: its blocks go on in the next row
-MODELS = {
-    "nf4": (64, dict(bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=False)),
-    "double": (64, dict(bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)),
-    "fp4-narrow": (96, dict(bnb_4bit_quant_type="fp4", bnb_4bit_use_double_quant=True)),
-}
 MADE_BY = f"{made_by(__file__)}, bitsandbytes {bitsandbytes.__version__}, peft {peft.__version__}"
 
 
@@ -61,10 +55,10 @@ def redraw(parameters, std):
             parameter.copy_(torch.randn_like(parameter) * std + (1 if parameter.dim() == 1 else 0))
 
 
-def base(width):
+def base():
     """The model that is quantised, its numbers rounded to bf16."""
-    torch.manual_seed(width)
-    model = LlamaForCausalLM(LlamaConfig(intermediate_size=width, **SIZES)).eval()
+    torch.manual_seed(64)
+    model = LlamaForCausalLM(LlamaConfig(intermediate_size=64, **SIZES)).eval()
     redraw(model.parameters(), 0.2)
     return model.to(torch.bfloat16)
 
@@ -94,28 +88,22 @@ def train(model, ids, folder):
     return {"losses": losses, "logits": tensor_json(model(input_ids=ids[0]).logits.detach())}
 
 
-def models():
-    for name, (width, settings) in MODELS.items():
-        original = base(width)
-        if name == "nf4":
-            save(original, OUT / "base")
-        original.save_pretrained(SCRATCH / name)
-        quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32, **settings)
-        model = LlamaForCausalLM.from_pretrained(
-            SCRATCH / name, quantization_config=quantization, dtype=torch.float32, attn_implementation="eager", device_map="cpu"
-        ).eval()
-        save(model, OUT / name)
-        torch.manual_seed(9)
-        ids = torch.randint(3, 43, (BATCHES, 2, 9))
-        expected = {"madeBy": MADE_BY, "inputIds": ids.tolist(), "logits": tensor_json(model(input_ids=ids[0]).logits.detach())}
-        if name == "nf4":
-            expected["training"] = train(model, ids, OUT / name)
-        write_json(OUT / name / "expected.json", expected)
+def quantized(scratch):
+    original = base()
+    save(original, OUT / "base")
+    original.save_pretrained(scratch)
+    quantization = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.float32, bnb_4bit_quant_type="nf4")
+    model = LlamaForCausalLM.from_pretrained(
+        scratch, quantization_config=quantization, dtype=torch.float32, attn_implementation="eager", device_map="cpu"
+    ).eval()
+    torch.manual_seed(9)
+    ids = torch.randint(3, 43, (BATCHES, 2, 9))
+    expected = {"madeBy": MADE_BY, "inputIds": ids.tolist(), "logits": tensor_json(model(input_ids=ids[0]).logits.detach())}
+    write_json(OUT / "nf4" / "expected.json", expected | {"training": train(model, ids, OUT / "nf4")})
 
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     weights()
     with tempfile.TemporaryDirectory() as scratch:
-        SCRATCH = Path(scratch)
-        models()
+        quantized(Path(scratch))
