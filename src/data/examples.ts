@@ -51,17 +51,17 @@ export function batchesOf<E, B>(examples: readonly E[] | Rows<E>, options: Batch
   }
   const indexOf = orderOf(size, options);
   const at = (sample: number) => ("row" in examples ? examples.row(indexOf(sample)) : examples[indexOf(sample)]);
-  const made = async (first: number, end: number) => {
+  const batchOf = async (first: number, end: number) => {
     const samples = Array.from({ length: end - first }, (_, row) => first + row);
     return collate(await Promise.all(samples.map(at)), samples);
   };
-  if (isShuffled) return { batch: (index) => made(index * batchSize, (index + 1) * batchSize) };
+  if (isShuffled) return { batch: (index) => batchOf(index * batchSize, (index + 1) * batchSize) };
   const count = Math.ceil(size / batchSize);
   return {
     count,
     batch(index) {
       const first = (index % count) * batchSize;
-      return made(first, Math.min(size, first + batchSize));
+      return batchOf(first, Math.min(size, first + batchSize));
     },
   };
 }

@@ -35,7 +35,10 @@ function* typos(value: unknown): Generator<{ key: string; copy: unknown }> {
 }
 
 /** Of peft's options, a model's config.json and augmentations, which their own readers check. */
-const later = new Set(["rank", "targetModules", "scale", "magnitude"]);
+const later = new Set([
+  ...["rank", "targetModules", "scale", "magnitude", "brightness", "contrast"],
+  ...["shortestSizes", "minSize", "maxSize", "probability"],
+]);
 
 test.each([...methods])("%s", async (_, method) => {
   const { adapter: __, ...template } = parse(method.template);
