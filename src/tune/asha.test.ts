@@ -47,13 +47,13 @@ test("several at a time: nobody waits, nobody climbs twice, and what failed or b
   const run = async (trial: Parameters<typeof climb>[0] & { number: number }) => {
     running++;
     await new Promise((resolve) => setTimeout(resolve, trial.number % 3));
-    if (running < 4 && trial.number < 50) idle++;
+    if (running < 4 && trial.number < 190) idle++;
     running--;
     if (trial.number % 5 === 0) throw new Error("no memory");
     return { value: climb(trial), constraints: { odd: trial.number % 5 === 1 ? 1 : 0 } };
   };
   const sampler = ashaSampler({ maxBudget: 27, reduction: 3 });
-  const { trials } = await tune({ space: line, sampler, trials: 60, concurrency: 4, mostFailures: 99, run });
+  const { trials } = await tune({ space: line, sampler, trials: 200, concurrency: 4, mostFailures: 99, run });
   const climbed = trials.flatMap(({ continues }) => continues ?? []);
   expect(new Set(climbed).size).toBe(climbed.length);
   expect(climbed.length).toBeGreaterThan(10);
