@@ -99,7 +99,7 @@ export { openIdx } from "./rows/idx.ts";
 export { openDocuments, openMediaFolder } from "./rows/media-folder.ts";
 export { type ObjectRowsOptions, openObjectRows } from "./rows/object-rows.ts";
 export { type FileFormat, type OpenRowsOptions, openRows, type StreamedRow, streamRows } from "./rows/open-rows.ts";
-export { type Row, type Rows, rowsOf } from "./rows/rows.ts";
+export { canonicalJson, type Row, type Rows, rowsOf } from "./rows/rows.ts";
 export { dataFilesIn, type SplitFiles, splitFilesOf } from "./rows/splits.ts";
 export { openTextDocuments, type TextDocuments } from "./rows/text-documents.ts";
 export type { CsvOptions } from "./rows/text-formats.ts";

@@ -1,8 +1,10 @@
 /** The rows that a config names, put together and split. */
+import { normalize, relative } from "node:path";
 import { OptionError } from "../../base/index.ts";
 import {
   BadRows,
   type ColumnMapping,
+  canonicalJson,
   concatRows,
   interleaveRows,
   type OpenRowsOptions,
@@ -44,6 +46,16 @@ export function datasetsOf(input: DatasetInput): NamedDataset[] {
   return input.map((each) => (typeof each === "string" ? { path: each } : (each as NamedDataset)));
 }
 
+/** The content of a row, in which paths of pictures and sounds begin at their data set: a split stays if that moves. */
+function contentWithin(sets: readonly NamedDataset[]): (row: object) => string {
+  const roots = sets.flatMap(({ path }) => path).map((path) => normalize(`${path}/`));
+  const within = (value: unknown) => {
+    const root = typeof value === "string" ? roots.find((each) => value.startsWith(each)) : undefined;
+    return root === undefined ? value : relative(root, value as string);
+  };
+  return (row) => canonicalJson(Object.fromEntries(Object.entries(row).map(([name, value]) => [name, within(value)])));
+}
+
 /** Which columns of the training rows have which part, where the config says it. */
 export function columnsOf({ train }: Pick<SharedConfig["data"], "train">): ColumnMapping | undefined {
   return (datasetsOf(train)[0] as { columns?: ColumnMapping }).columns;
@@ -76,7 +88,7 @@ export async function openData(
     return { train: all, validation: rows, badRows, close };
   }
   if (validationShare === 0) return { train: all, validation: undefined, badRows, close };
-  const parts = await splitRows(all, { validation: validationShare });
+  const parts = await splitRows(all, { validation: validationShare, groupOf: contentWithin(datasetsOf(train)) });
   const isTooSmall = parts.validation.count === 0 || parts.train.count === 0;
   if (isTooSmall) {
     const notes = [`too few different rows for a validationShare of ${validationShare}: nothing is measured`];
