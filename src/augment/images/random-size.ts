@@ -25,7 +25,7 @@ export interface RandomShortestSizeOptions {
  * @example
  * const augment = randomShortestSize({ minSize: [4, 6], maxSize: 9 });
  * const image = { width: 4, height: 2, channels: 1, data: new Uint8Array(8) };
- * augment({ image }, drawsOf(0, 0)).image.width; // 8
+ * augment({ image }, drawsOf(0, 0)).image.width; // 9
  */
 export function randomShortestSize(options: RandomShortestSizeOptions): ImageAugmentation {
   checkOptions("randomShortestSize", options, ["minSize", "maxSize", "filter"]);
