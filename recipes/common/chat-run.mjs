@@ -1,5 +1,6 @@
 /** SmolLM2 tuned on dialogues: data, a training by a config, and how well it tells the answers before and after. */
 import { join } from "node:path";
+import { IGNORED_LABEL } from "kindling/base";
 import { fromPretrained } from "kindling/models";
 import { applyAdapter, readAdapter } from "kindling/peft";
 import { argmax, cast, compile, crossEntropy, equal, mul, notEqual, reshape, sum, tensor } from "kindling/tensor";
@@ -8,7 +9,6 @@ import { chatTokens, rowsOf, writeChatData } from "./chat-data.mjs";
 import { writeOrder } from "./order.mjs";
 import { numbersOf, trained } from "./train.mjs";
 
-const IGNORED = -100;
 const ROWS = 8; // of a batch that is measured
 
 /**
@@ -39,10 +39,10 @@ async function quality(gguf, load, rows, adapter) {
   const measure = compile(({ labels, ...inputs }) => {
     const { logits } = model.forward(inputs); // [B, T, V]
     const flat = reshape(logits, [-1, model.config.vocabSize]);
-    const counts = notEqual(labels, IGNORED);
+    const counts = notEqual(labels, IGNORED_LABEL);
     const isRight = equal(cast(argmax(flat, { axis: -1 }), "i32"), labels);
     return {
-      nats: crossEntropy(flat, labels, { reduction: "sum", ignoreIndex: IGNORED }),
+      nats: crossEntropy(flat, labels, { reduction: "sum", ignoreIndex: IGNORED_LABEL }),
       right: sum(mul(cast(isRight, "f32"), cast(counts, "f32"))),
       tokens: sum(cast(counts, "f32")),
     };
@@ -63,7 +63,7 @@ function padded(examples, width) {
   const shape = [examples.length, width];
   const ids = new Int32Array(examples.length * width);
   const mask = new Uint8Array(ids.length);
-  const labels = new Int32Array(ids.length).fill(IGNORED);
+  const labels = new Int32Array(ids.length).fill(IGNORED_LABEL);
   for (const [row, { ids: tokens, start, end }] of examples.entries()) {
     ids.set(tokens, row * width);
     mask.fill(1, row * width, row * width + tokens.length);

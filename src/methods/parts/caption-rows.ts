@@ -1,7 +1,7 @@
 /** Rows of pictures with captions, and their batches. */
 import { drawsOf, type ImageAugmentation } from "../../augment/index.ts";
 import { DataError } from "../../base/index.ts";
-import { batchesOf, type Row, type Rows, type Source } from "../../data/index.ts";
+import { batchesOf, type Row, type Source } from "../../data/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
@@ -9,14 +9,21 @@ import type { MethodContext } from "../method.ts";
 import { changed } from "./class-batches.ts";
 import { datasetsOf, type OpenedData, openData } from "./datasets.ts";
 import type { PictureForm } from "./picture-form.ts";
-import { type Channels, columnOf, pictureColumns, type ReadablePictures, readPictures } from "./pictures.ts";
+import {
+  type Channels,
+  columnOf,
+  type PictureParts,
+  partsReader,
+  pictureColumns,
+  type ReadablePictures,
+} from "./pictures.ts";
 
 const captionColumns = ["text", "caption", "captions", "texts", "sentences", "description", "name"] as const;
 
 /** Pictures with their captions. */
 export interface CaptionedPictures {
   opened: OpenedData;
-  read(form: Channels): Promise<{ train: ReadablePictures<string[]>; validation?: ReadablePictures<string[]> }>;
+  read(form: Channels): Promise<PictureParts<string[]>>;
   /** All captions to learn from, for a tokenizer. */
   captions(): Promise<string[]>;
 }
@@ -34,16 +41,10 @@ export async function openCaptions(
   const [{ columns }] = datasetsOf(config.data.train) as { columns?: Readonly<Record<string, string>> }[];
   const image = await columnOf(opened.train, "image", { columns, names: pictureColumns });
   const text = await columnOf(opened.train, "text", { columns, names: captionColumns });
-  const readRows = (rows: Rows, form: Channels) => {
-    const labelOf = (row: Row) => captionsOf(row[text], text);
-    return readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
-  };
+  const labelOf = (row: Row) => captionsOf(row[text], text);
   return {
     opened,
-    read: async (form) => ({
-      train: await readRows(opened.train, form),
-      ...(opened.validation && { validation: await readRows(opened.validation, form) }),
-    }),
+    read: partsReader(opened, { column: image, labelOf, isChecked, context }),
     async captions() {
       const all: string[] = [];
       for await (const row of opened.train) all.push(...textsOf(row[text]));

@@ -7,7 +7,7 @@ import { exists } from "../../files/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 import { datasetsOf, type OpenedData, openData } from "./datasets.ts";
-import { type Channels, columnOf, pictureColumns, type ReadablePictures, readPictures } from "./pictures.ts";
+import { type Channels, columnOf, type PictureParts, partsReader, pictureColumns } from "./pictures.ts";
 
 const labelColumns = ["label", "labels", "class", "category", "fine_label"] as const;
 
@@ -16,7 +16,7 @@ export interface ClassPictures {
   classes: ClassNames;
   opened: OpenedData;
   /** Looks through the pictures, which needs to know in which form they are wanted. */
-  read(form: Channels): Promise<{ train: ReadablePictures<number>; validation?: ReadablePictures<number> }>;
+  read(form: Channels): Promise<PictureParts<number>>;
 }
 
 /**
@@ -48,15 +48,10 @@ export async function openClassPictures(
       fix: "label the picture, or leave it out",
     });
   };
-  const readRows = (rows: Rows, form: Channels) =>
-    readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
   return {
     classes,
     opened,
-    read: async (form) => ({
-      train: await readRows(opened.train, form),
-      ...(opened.validation && { validation: await readRows(opened.validation, form) }),
-    }),
+    read: partsReader(opened, { column: image, labelOf, isChecked, context }),
   };
 }
 

@@ -15,7 +15,7 @@ import type { SharedConfig } from "../config/schema.ts";
 import type { MethodContext } from "../method.ts";
 import { columnsOf, type NamedDataset, type OpenedData, openData, openNamed } from "./datasets.ts";
 import { categoriesOf, type PictureObject, readObjects } from "./picture-objects.ts";
-import { type Channels, columnOf, pictureColumns, type ReadablePictures, readPictures } from "./pictures.ts";
+import { type Channels, columnOf, type PictureParts, partsReader, pictureColumns } from "./pictures.ts";
 
 /** How boxes are written, and what of them is taken. */
 export const boxSettings = z
@@ -49,9 +49,7 @@ export interface DetectionData {
   classes: readonly string[];
   opened: OpenedData;
   /** Looks through the pictures, which needs to know in which form they are wanted. */
-  read(
-    form: Channels,
-  ): Promise<{ train: ReadablePictures<LabelledPicture>; validation?: ReadablePictures<LabelledPicture> }>;
+  read(form: Channels): Promise<PictureParts<LabelledPicture>>;
 }
 
 /** What is to be known of the data. */
@@ -91,15 +89,10 @@ export async function openDetection(
     const { width, height } = await sizeOf(row, decode, isChecked);
     return { width, height, objects: readObjects(row[objects], { width, height }, { format, clips, idOf }) };
   };
-  const readRows = (rows: Rows, form: Channels) =>
-    readPictures(rows, { column: image, form, labelOf, badRows: opened.badRows, isChecked, context });
   return {
     classes,
     opened,
-    read: async (form) => ({
-      train: await readRows(opened.train, form),
-      ...(opened.validation && { validation: await readRows(opened.validation, form) }),
-    }),
+    read: partsReader(opened, { column: image, labelOf, isChecked, context }),
   };
 }
 

@@ -4,6 +4,7 @@ import { DataError, isObject } from "../../base/index.ts";
 import type { BadRows, Row, Rows } from "../../data/index.ts";
 import { loadImage, type RawImage, toRgb } from "../../processors/index.ts";
 import type { MethodContext } from "../method.ts";
+import type { OpenedData } from "./datasets.ts";
 
 /** Usual names of the column of pictures. */
 export const pictureColumns = ["image", "img", "picture", "path", "file"] as const;
@@ -110,7 +111,7 @@ export interface ReadPicturesOptions<L> {
  * Looks through rows of pictures: those without what is learned, or whose picture cannot be decoded, are bad rows.
  * @throws DataError for a bad row that is not to be skipped, or when nothing is left
  */
-export async function readPictures<L>(
+async function readPictures<L>(
   rows: Rows,
   { column, form, labelOf, badRows, isChecked, context }: ReadPicturesOptions<L>,
 ): Promise<ReadablePictures<L>> {
@@ -163,6 +164,20 @@ export async function readPictures<L>(
     });
   return { rows, column, kept, decode: async (index) => decodeRow(await rows.row(index), index) };
 }
+
+/** Pictures to learn from, and to measure on. */
+export interface PictureParts<L> {
+  train: ReadablePictures<L>;
+  validation?: ReadablePictures<L>;
+}
+
+/** What looks through the pictures of both parts of the data, once it is known in which form they are wanted. */
+export const partsReader =
+  <L>({ train, validation, badRows }: OpenedData, options: Omit<ReadPicturesOptions<L>, "form" | "badRows">) =>
+  async (form: Channels): Promise<PictureParts<L>> => ({
+    train: await readPictures(train, { ...options, form, badRows }),
+    ...(validation && { validation: await readPictures(validation, { ...options, form, badRows }) }),
+  });
 
 /** The path of a row's picture, or where the row stands. */
 export async function placeOfPicture(
