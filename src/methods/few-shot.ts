@@ -9,7 +9,7 @@ import type { MethodConfig } from "./method.ts";
 import { defineMethod } from "./method.ts";
 import { openClassPictures } from "./parts/class-rows.ts";
 import { openModel, trainedParameters } from "./parts/models.ts";
-import { imageSettings, type PictureForm, pictureForm } from "./parts/picture-form.ts";
+import { imageSettings, type PictureForm, pictureForm, withForm } from "./parts/picture-form.ts";
 import type { ReadablePictures } from "./parts/pictures.ts";
 
 const count = z.int().min(1);
@@ -134,11 +134,3 @@ function objectiveOf(model: Model, config: Config): Objective<EpisodeBatch<Label
   if (algorithm === "reptile") return reptile(model, classifierLoss(logits), inner);
   return maml(model, classifierLoss(logits), { ...inner, isFirstOrder: algorithm === "fomaml" });
 }
-
-const withForm = <B>(objective: Objective<B>, form: PictureForm): Objective<B> => ({
-  ...objective,
-  async save(folder) {
-    await objective.save(folder);
-    await form.save(folder);
-  },
-});

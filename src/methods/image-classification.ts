@@ -13,7 +13,7 @@ import { type ClassBatch, learnedBatches, measuredBatches } from "./parts/class-
 import { warnOfImbalance, withTrainedHead } from "./parts/class-choice.ts";
 import { openClassPictures } from "./parts/class-rows.ts";
 import { openModel } from "./parts/models.ts";
-import { imageSettings, type PictureForm, pictureForm } from "./parts/picture-form.ts";
+import { imageSettings, type PictureForm, pictureForm, withForm } from "./parts/picture-form.ts";
 import { placeOfPicture, type ReadablePictures } from "./parts/pictures.ts";
 
 type Model = TaskModels["image-classification"];
@@ -160,14 +160,9 @@ export function pictureClassifier(
   model: Model,
   { form, labelSmoothing = 0, ...options }: PictureClassifierOptions,
 ): Objective<ClassBatch> {
-  const objective = supervised<ClassBatch>(model as never, options);
-  const save = async (folder: string) => {
-    await objective.save(folder);
-    await form.save(folder);
-  };
+  const objective = withForm(supervised<ClassBatch>(model as never, options), form);
   return {
     ...objective,
-    save,
     loss(batch, run) {
       const { labels, targets, ...pictures } = batch;
       if (labels && (labelSmoothing === 0 || !run.isTraining)) return objective.loss(batch, run);

@@ -6,6 +6,7 @@ import { type HostTensor, type Objective, type Scorer, type SupervisedOptions, s
 import type { DetectionBatch } from "./detection-batches.ts";
 import type { DetectionForm } from "./detection-form.ts";
 import type { LabelledPicture } from "./object-rows.ts";
+import { withForm } from "./picture-form.ts";
 
 /** What of a detector is trained, and what it is measured on. */
 export interface DetectorOptions extends SupervisedOptions {
@@ -25,14 +26,9 @@ export function detector(
   model: ObjectDetector,
   { form, classes, measured = [], ...options }: DetectorOptions,
 ): Objective<DetectionBatch> {
-  const objective = supervised<DetectionBatch>(model as never, options);
-  const save = async (folder: string) => {
-    await objective.save(folder);
-    await form.save(folder);
-  };
+  const objective = withForm(supervised<DetectionBatch>(model as never, options), form);
   return {
     ...objective,
-    save,
     loss({ frames: _, pictures: __, ...batch }, run) {
       const { loss, ...metrics } = model.losses({ ...batch, ...run });
       return { loss, weight: tensor(batch.classLabels.size(0)), metrics };

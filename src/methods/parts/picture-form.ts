@@ -7,6 +7,7 @@ import { exists, type Folder, isFile, readJson, writeJson } from "../../files/in
 import type { PretrainedModel } from "../../models/index.ts";
 import { ImageProcessor, type ProcessedImages, type RawImage, resizeImage } from "../../processors/index.ts";
 import { tensor } from "../../tensor/index.ts";
+import type { Objective } from "../../train/index.ts";
 
 const sizes = z.union([z.int().min(1), z.tuple([z.int().min(1), z.int().min(1)])]);
 const numbers = z.union([z.number(), z.array(z.number()).min(1).max(3)]);
@@ -83,6 +84,15 @@ export async function writeImageSettings(folder: string, json: object): Promise<
   const { image_processor: _, ...rest } = await readJson(path);
   await writeJson(path, rest);
 }
+
+/** An objective that saves beside the model how pictures are prepared. */
+export const withForm = <B>(objective: Objective<B>, form: Pick<PictureForm, "save">): Objective<B> => ({
+  ...objective,
+  async save(folder) {
+    await objective.save(folder);
+    await form.save(folder);
+  },
+});
 
 /** Whether a folder says how pictures are prepared. */
 export const hasProcessor = async (folder: Folder): Promise<boolean> =>
