@@ -6,7 +6,8 @@ import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { drawsOf } from "../augment/index.ts";
 import { ConvNetForImageClassification, fromPretrained } from "../models/index.ts";
-import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
+import { eventsOf } from "../testing/method-runs.ts";
+import { type MethodEvent, methods, resolveConfig } from "./index.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -56,12 +57,7 @@ async function resolved(name: string, config: object) {
 }
 
 async function run(name: string, config: object): Promise<{ events: MethodEvent[]; notes: string[] }> {
-  const events: MethodEvent[] = [];
-  const notes: string[] = [];
-  const onWarning = (warning: { notes?: readonly string[] }) => notes.push(...(warning.notes ?? []));
-  for await (const event of runMethod(await resolved(name, config), { onWarning: onWarning as never }))
-    events.push(event);
-  return { events, notes };
+  return eventsOf(await resolved(name, config));
 }
 
 const lossesOf = (events: readonly MethodEvent[]) =>

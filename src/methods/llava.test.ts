@@ -10,8 +10,9 @@ import { readSafetensors } from "../files/index.ts";
 import { fromConfig, fromPretrained, LlavaForConditionalGeneration, savePretrained } from "../models/index.ts";
 import { ImageProcessor } from "../processors/index.ts";
 import { randomKey } from "../tensor/index.ts";
+import { eventsOf } from "../testing/method-runs.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
-import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
+import { type MethodEvent, methods, resolveConfig } from "./index.ts";
 import { expanded } from "./vision-language/tokens.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
@@ -66,12 +67,7 @@ async function resolved(name: string, { method, ...change }: { method?: object; 
 }
 
 async function run(name: string, change: { method?: object; [field: string]: unknown }) {
-  const events: MethodEvent[] = [];
-  const notes: string[] = [];
-  const onWarning = (warning: { notes?: readonly string[] }) => notes.push(...(warning.notes ?? []));
-  const options = { onWarning: onWarning as never, trackers: [] };
-  for await (const event of runMethod(await resolved(name, change), options)) events.push(event);
-  return { events, notes };
+  return eventsOf(await resolved(name, change), { trackers: [] });
 }
 const lossesOf = (events: readonly MethodEvent[]) =>
   events.flatMap((event) => (event.type === "step" ? [event.loss] : []));

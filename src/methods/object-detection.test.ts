@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pipeline } from "../pipelines/index.ts";
 import { drawnClasses as classes, drawnCoco as coco, drawingsOf, writeDrawings } from "../testing/drawn-objects.ts";
-import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
+import { eventsOf } from "../testing/method-runs.ts";
+import { type MethodEvent, methods, resolveConfig } from "./index.ts";
 import type { DetectionBatch } from "./parts/detection-batches.ts";
 import { assemble } from "./plan.ts";
 
@@ -41,12 +42,7 @@ async function resolved(name: string, { method, ...config }: Config) {
 }
 
 async function run(name: string, config: Config): Promise<{ events: MethodEvent[]; notes: string[] }> {
-  const events: MethodEvent[] = [];
-  const notes: string[] = [];
-  const onWarning = (warning: { notes?: readonly string[] }) => notes.push(...(warning.notes ?? []));
-  for await (const event of runMethod(await resolved(name, config), { onWarning: onWarning as never }))
-    events.push(event);
-  return { events, notes };
+  return eventsOf(await resolved(name, config));
 }
 
 const metricsOf = (events: readonly MethodEvent[]) =>

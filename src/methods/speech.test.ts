@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type MethodEvent, methods, resolveConfig, runMethod } from "./index.ts";
+import { eventsOf } from "../testing/method-runs.ts";
+import { type MethodEvent, methods, resolveConfig } from "./index.ts";
 
 const tokenizer = fileURLToPath(new URL("../../golden/tokenizers/bpe-600.tokenizer.json", import.meta.url));
 const words = { low: 300, middle: 900, high: 2700 } as const;
@@ -74,11 +75,7 @@ async function run(name: string, { method, ...config }: { method?: object; [fiel
     output: join(root, "runs", name),
   };
   const resolved = await resolveConfig(input, { methods, where: "test", folder: root, name });
-  const events: MethodEvent[] = [];
-  const notes: string[] = [];
-  const onWarning = (warning: { notes?: readonly string[] }) => notes.push(...(warning.notes ?? []));
-  for await (const event of runMethod(resolved, { onWarning: onWarning as never })) events.push(event);
-  return { events, notes };
+  return eventsOf(resolved);
 }
 
 const lossesOf = ({ events }: { events: readonly MethodEvent[] }) =>

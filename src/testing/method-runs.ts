@@ -2,7 +2,14 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Warning } from "../base/index.ts";
-import { methods, resolveConfig, runMethod } from "../methods/index.ts";
+import {
+  type MethodEvent,
+  type MethodRunOptions,
+  methods,
+  type ResolvedConfig,
+  resolveConfig,
+  runMethod,
+} from "../methods/index.ts";
 import { TokenizerTrainer } from "../tokenizers/index.ts";
 
 /** What happened in a run. */
@@ -32,6 +39,18 @@ export async function runConfig(config: Config): Promise<MethodRun> {
     if (event.type === "evaluation") run.evaluations.push({ loss: event.validationLoss, ...event.metrics });
   }
   return run;
+}
+
+/** Trains what is resolved to its end: all that is told, and all that is warned of. */
+export async function eventsOf(
+  resolved: ResolvedConfig,
+  options: Omit<MethodRunOptions, "onWarning"> = {},
+): Promise<{ events: MethodEvent[]; notes: string[] }> {
+  const events: MethodEvent[] = [];
+  const notes: string[] = [];
+  const onWarning = (warning: Warning) => notes.push(...warning.notes);
+  for await (const event of runMethod(resolved, { ...options, onWarning })) events.push(event);
+  return { events, notes };
 }
 
 /** Losses of six steps at once, and of the same in two runs, of which the second goes on: they must be the same. */
