@@ -1,4 +1,5 @@
 import { ConstantOp, type Graph, type Node, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import { Ancestors } from "./ancestors.ts";
 import { entryOf } from "./passes.ts";
 import { hostFunctionOf, orderOf } from "./stages.ts";
 
@@ -13,19 +14,15 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
   const input = graph.inputs[inputIndex];
   const isOnlyUse = graph.outputs.filter((value) => value === output).length === 1;
   if (!isOnlyUse || output.node.inputs.length === 0 || graph.outputs.includes(input)) return false;
-  const ancestors = ancestorsOf(output.node);
-  const comesFirst = orderOf(graph);
-  const isBefore = (node: Node) => node !== output.node && comesFirst(node, output.node, ancestors);
+  const { hosts, checks, readers, comesFirst } = factsOf(graph);
+  const isBefore = (node: Node) => node !== output.node && comesFirst(node, output.node);
   // the result of a host op is put in its place when the run has succeeded
-  if (!graph.nodes.every((node) => !hostFunctionOf(node) || node === output.node || isBefore(node))) return false;
-  const checks = [...checksOf(graph)];
-  const earlierChecks = checks.flatMap(([node, list]) => (isBefore(node) ? list : []));
+  if (!hosts.every((node) => node === output.node || isBefore(node))) return false;
+  const earlierChecks = [...checks].flatMap(([node, list]) => (isBefore(node) ? list : []));
   const isEarlier = ({ indices, bound }: Check) =>
     earlierChecks.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
-  if (!checks.every(([node, list]) => isBefore(node) || list.every(isEarlier))) return false;
-  const users = usersOf(graph);
-  const readers = readersOf(input, users);
-  return readers.every(({ node, value }) => {
+  if (![...checks].every(([node, list]) => isBefore(node) || list.every(isEarlier))) return false;
+  return (readers.get(input) ?? []).every(({ node, value }) => {
     if (node === output.node) {
       const isAllowed = (entryOf(node).inPlace ?? []).some(
         ([i, o]) => node.inputs[i] === value && node.outputs[o] === output,
@@ -35,6 +32,43 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
     }
     return isBefore(node);
   });
+}
+
+/** A node that reads the memory of a value, which may be a view of another. */
+interface Reader {
+  node: Node;
+  value: Value;
+}
+
+/** What all questions about a graph need, found once. */
+interface GraphFacts {
+  hosts: readonly Node[];
+  checks: ReadonlyMap<Node, readonly Check[]>;
+  /** Of each input. */
+  readers: ReadonlyMap<Value, readonly Reader[]>;
+  /** Whether a host, a check or a reader runs before the node of an output. */
+  comesFirst: (node: Node, outputNode: Node) => boolean;
+}
+
+const cachedFacts = new WeakMap<Graph, GraphFacts>();
+
+function factsOf(graph: Graph): GraphFacts {
+  const known = cachedFacts.get(graph);
+  if (known) return known;
+  const hosts = graph.nodes.filter(hostFunctionOf);
+  const checks = checksOf(graph);
+  const users = usersOf(graph);
+  const readers = new Map(graph.inputs.map((input) => [input, readersOf(input, users)] as const));
+  const asked = [...hosts, ...checks.keys(), ...[...readers.values()].flatMap((list) => list.map(({ node }) => node))];
+  const ancestors = new Ancestors(
+    graph.nodes,
+    asked,
+    graph.outputs.map(({ node }) => node),
+  );
+  const comesFirst = orderOf(graph, (first, second) => ancestors.has(first, second));
+  const facts = { hosts, checks, readers, comesFirst };
+  cachedFacts.set(graph, facts);
+  return facts;
 }
 
 /** That indices lie within a size, which a node checks when it runs. */
@@ -72,35 +106,21 @@ function sourceOf(value: Value): Value {
 }
 
 /** Nodes that read the memory of `value`, directly or through views of it. */
-function readersOf(value: Value, users: Map<Value, Node[]>): { node: Node; value: Value }[] {
+function readersOf(value: Value, users: Map<Value, Node[]>): Reader[] {
   return (users.get(value) ?? []).flatMap((node) => {
     const direct = { node, value };
     return entryOf(node).isView ? [direct, ...readersOf(node.outputs[0], users)] : [direct];
   });
 }
 
-const cachedUsers = new WeakMap<Graph, Map<Value, Node[]>>();
-
 function usersOf(graph: Graph): Map<Value, Node[]> {
-  const known = cachedUsers.get(graph);
-  if (known) return known;
   const users = new Map<Value, Node[]>();
   for (const node of graph.nodes) {
-    for (const input of new Set(node.inputs)) users.set(input, [...(users.get(input) ?? []), node]);
-  }
-  cachedUsers.set(graph, users);
-  return users;
-}
-
-function ancestorsOf(start: Node): Set<Node> {
-  const seen = new Set<Node>();
-  const stack = [start];
-  for (let node = stack.pop(); node; node = stack.pop()) {
-    for (const { node: next } of node.inputs) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      stack.push(next);
+    for (const input of new Set(node.inputs)) {
+      const list = users.get(input);
+      if (list) list.push(node);
+      else users.set(input, [node]);
     }
   }
-  return seen;
+  return users;
 }

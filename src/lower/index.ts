@@ -2,7 +2,7 @@
 export type { HostContext, HostFunction, HostValue } from "../ops/index.ts";
 export { mayOverwrite } from "./aliasing.ts";
 export { estimateMemory, type MemoryEstimate } from "./memory.ts";
-export type { OnnxModel, WriteOptions } from "./onnx.ts";
+export type { OnnxModel, WriteOptions } from "./onnx-model.ts";
 export type { GraphProto, ModelProto, NodeProto, TensorProto } from "./onnx-pb.ts";
 export type { Pass } from "./pass.ts";
 export { defaultPasses, entryOf, foldConstants, optimize, shareCommonSubexpressions, simplify } from "./passes.ts";

@@ -9,6 +9,8 @@ import {
   type OnnxDomain,
   onnxTypeCode,
 } from "../ops/index.ts";
+import { idleOptimizers } from "./idle-optimizers.ts";
+import type { OnnxModel, WriteOptions } from "./onnx-model.ts";
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -21,45 +23,6 @@ import {
 import { elementInfo, graphAttribute, modelProto, nodeProto, valueInfo } from "./onnx-protos.ts";
 import { OUTSIDE_BYTES, type OutsideConstant, outsideData } from "./outside-constant.ts";
 import { entryOf } from "./passes.ts";
-
-/** What the model is written for, and how its inputs, outputs and weights are written. */
-export interface WriteOptions {
-  /** For the WebGPU provider. @default false */
-  isWebGpu?: boolean;
-  /** Lowering.channelBlock. @default 0 */
-  channelBlock?: number;
-  /**
-   * Write large constants as names only, to be given to the session beside the model: so that models share them, and
-   * none is copied.
-   * @default false
-   */
-  keepsConstantsOutside?: boolean;
-  /**
-   * bf16 crosses the boundary of the graph as it is; ONNX Runtime's JavaScript API has no such tensors, and it crosses
-   * as f32. @default false
-   */
-  hasBfloat16?: boolean;
-  /** Names of the inputs in the model. @default in0, in1, ... */
-  inputNames?: readonly string[];
-  /** @default the names of the values that are given out */
-  outputNames?: readonly string[];
-  /** Inputs that are weights, stored in the model or in a file beside it, by their values. @default none */
-  weights?: ReadonlyMap<Value, TensorProto>;
-}
-
-/** A graph as an ONNX model, and what a session has to be told of it. */
-export interface OnnxModel {
-  /** The model as a file has it: a ModelProto. */
-  bytes: Uint8Array;
-  /** Names of nodes that the device's provider must leave to the CPU. */
-  cpuNodes: string[];
-  /** Names of the graph's inputs in the model, in their order. */
-  inputNames: string[];
-  /** Names of the graph's outputs in the model, in their order. */
-  outputNames: string[];
-  /** With keepsConstantsOutside: the constants that are not in the model. */
-  outsideConstants: OutsideConstant[];
-}
 
 /** Writes a graph as an ONNX model with one named input and output for each of the graph's. */
 export function writeOnnx(graph: Graph, options: WriteOptions = {}): OnnxModel {
@@ -85,6 +48,7 @@ class OnnxWriter implements Lowering {
   private readonly options: WriteOptions;
   private readonly cpuNodes: string[] = [];
   private readonly domains = new Set<OnnxDomain>();
+  private readonly opTypes = new Set<string>();
 
   constructor(graph: Graph, options: WriteOptions) {
     const { isWebGpu = false, channelBlock = 0 } = options;
@@ -136,6 +100,7 @@ class OnnxWriter implements Lowering {
       inputNames,
       outputNames,
       outsideConstants: this.outsideConstants,
+      idleOptimizers: idleOptimizers(this.opTypes),
     };
   }
 
@@ -217,6 +182,7 @@ class OnnxWriter implements Lowering {
     const output = Array.from({ length: count }, () => `t${this.next++}`);
     for (const name of output) this.computed.add(name);
     this.domains.add(domain);
+    this.opTypes.add(opType);
     this.protos.push(
       nodeProto({ opType, domain, name: `${this.origin}/${output[0]}`, input: inputs, output, attributes }),
     );

@@ -34,12 +34,15 @@ export const hostFunctionsOf = (graph: Graph): HostFunction[] =>
 
 const isHost = (node: Node) => hostFunctionOf(node) !== undefined;
 
-/** Whether a node runs before another in all runs of their graph: the other needs it, or is in a later stage. */
-export function orderOf(graph: Graph): (first: Node, second: Node, ancestors: ReadonlySet<Node>) => boolean {
+/**
+ * Whether a node runs before another in all runs of their graph: the other needs it, or is in a later stage.
+ * @param needs whether the second of two nodes needs the first
+ */
+export function orderOf(graph: Graph, needs: (first: Node, second: Node) => boolean): typeof needs {
   const levels = graph.nodes.some(isHost) ? levelsOf(graph) : undefined;
   const level = (node: Node) => levels?.get(node) ?? 0;
-  return (first, second, ancestors) => {
-    if (ancestors.has(first)) return true;
+  return (first, second) => {
+    if (needs(first, second)) return true;
     if (isHost(first) && !isHost(second)) return level(first) <= level(second);
     return level(first) < level(second);
   };

@@ -37,6 +37,18 @@ function zeros(type, shape, data) {
 }
 
 /**
+ * Settings of a session in which more of ONNX Runtime's optimizers are left out. @param {any} extra @param {readonly
+ * string[]} names
+ */
+const withoutOptimizers = (extra, names) => ({
+  ...extra,
+  optimization: {
+    ...extra?.optimization,
+    disable_specified_optimizers: [extra?.optimization?.disable_specified_optimizers, ...names].join(";"),
+  },
+});
+
+/**
  * @param {any} ort the module onnxruntime-node or onnxruntime-web
  * @param {BackendConfig} config
  * @param {(call: import("./protocol.ts").HostCall) => Promise<import("./protocol.ts").HostData[]>} callHost computes a
@@ -247,7 +259,7 @@ export function createBackend(ort, config, callHost) {
   }
 
   /** @param {Extract<import("./protocol.ts").Stage, { model: any }>} stage */
-  const optionsFor = ({ remoteOutputs, cpuNodes, isOptimized, optimizedPath }) => ({
+  const optionsFor = ({ remoteOutputs, cpuNodes, isOptimized, optimizedPath, idleOptimizers = [] }) => ({
     logSeverityLevel: 4,
     ...config.sessionOptions,
     ...(config.isWebGpu && cpuNodes.length > 0
@@ -257,6 +269,7 @@ export function createBackend(ort, config, callHost) {
       ? { preferredOutputLocation: Object.fromEntries(remoteOutputs.map((name) => [name, config.location])) }
       : {}),
     ...(isOptimized ? { graphOptimizationLevel: "disabled" } : {}),
+    ...(idleOptimizers.length > 0 ? { extra: withoutOptimizers(config.sessionOptions.extra, idleOptimizers) } : {}),
     ...(optimizedPath ? { optimizedModelFilePath: optimizedPath } : {}),
   });
 

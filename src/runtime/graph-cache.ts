@@ -31,6 +31,7 @@ interface KeptStage {
   inputs: number[];
   outputs: number[];
   remoteOutputs: string[];
+  idleOptimizers?: readonly string[];
   sha256: string;
   constants?: KeptConstant[];
 }
@@ -98,10 +99,11 @@ export class CacheEntry {
       const now = new Date();
       utimesSync(this.path(".json"), now, now);
       const constantOf = constantsByHash(graph);
-      const stages: Stage[] = plan.stages.map(({ inputs, outputs, remoteOutputs, constants }, i) => ({
+      const stages: Stage[] = plan.stages.map(({ inputs, outputs, remoteOutputs, idleOptimizers, constants }, i) => ({
         inputs,
         outputs,
         remoteOutputs,
+        idleOptimizers,
         model: models[i],
         cpuNodes: [],
         isOptimized: constants === undefined,
@@ -126,8 +128,9 @@ export class CacheEntry {
       if (!("model" in stage)) continue;
       const constants = stage.constants?.map(({ data, ...constant }) => ({ ...constant, hash: hashes.get(data) }));
       if (constants?.some(({ hash }) => hash === undefined)) return stages;
-      const { inputs, outputs, remoteOutputs, model } = stage;
-      plans.push({ inputs, outputs, remoteOutputs, sha256: "", constants: constants as KeptConstant[] | undefined });
+      const { inputs, outputs, remoteOutputs, idleOptimizers, model } = stage;
+      const kept = { inputs, outputs, remoteOutputs, idleOptimizers, sha256: "" };
+      plans.push({ ...kept, constants: constants as KeptConstant[] | undefined });
       if (constants?.length) this.models.push(model);
     }
     const { length: outside } = this.models;

@@ -67,7 +67,7 @@ function writeStage(
 ): Stage {
   const { inputs, outputs } = stage;
   if ("node" in stage) return { host: true, inputs, outputs };
-  const { bytes, outputNames, cpuNodes, outsideConstants } = write(stage.graph);
+  const { bytes, outputNames, cpuNodes, outsideConstants, idleOptimizers } = write(stage.graph);
   const constants = outsideConstants.map(({ name, dtype, shape, data }) => ({
     name,
     type: ortTypes[dtype],
@@ -82,6 +82,7 @@ function writeStage(
     model: bytes,
     remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])),
     cpuNodes,
+    idleOptimizers,
     inputs,
     outputs,
     constants,

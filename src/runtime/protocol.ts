@@ -80,6 +80,8 @@ export type Stage =
       cpuNodes: string[];
       inputs: number[];
       outputs: number[];
+      /** ONNX Runtime's optimizers that have nothing to do in the model. @default none */
+      idleOptimizers?: readonly string[];
       /** ONNX Runtime has optimized the model before. */
       isOptimized?: boolean;
       /** Where to write the optimized model. */

@@ -21,6 +21,9 @@ import { Widener } from "./widener.ts";
 
 type Model = Extract<Stage, { model: Uint8Array }>;
 
+/** ONNX Runtime's name for the list of optimizers that it leaves out. */
+const DISABLED = "optimization.disable_specified_optimizers";
+
 export interface NativeBackendOptions {
   ort: OrtLibrary;
   threads: number;
@@ -185,9 +188,12 @@ export class NativeBackend {
   }
 
   private async compileModel(stage: Model, profilePrefix: string | undefined): Promise<ModelStage> {
-    const { model, inputs, outputs, isOptimized, optimizedPath, constants = [] } = stage;
+    const { model, inputs, outputs, isOptimized, optimizedPath, idleOptimizers, constants = [] } = stage;
     const { threads, config } = this.options;
-    const options: NativeSessionOptions = { threads, config, isOptimized, optimizedPath, profilePrefix };
+    const options: NativeSessionOptions = {
+      ...{ threads, isOptimized, optimizedPath, profilePrefix },
+      config: { ...config, [DISABLED]: [config[DISABLED], ...(idleOptimizers ?? [])].join(";") },
+    };
     const weights = constants.length > 0 ? this.weights.share(constants) : undefined;
     try {
       const initializers = new Map(constants.map(({ name, data }) => [name, weights?.values.get(data) as NativeValue]));
