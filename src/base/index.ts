@@ -43,6 +43,7 @@ export {
 export { type Float4Type, float4Levels, float4Pairs } from "./float4.ts";
 export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bits } from "./half.mjs";
 export { HalfArray } from "./half-array.ts";
+export { handOver, takeHandedOver } from "./hand-over.ts";
 export { hashBytes, hashNumbers, knownHash, noteHash } from "./hash.ts";
 export { IGNORED_LABEL } from "./ignored-label.ts";
 export { isObject } from "./is-object.ts";

@@ -25,7 +25,7 @@ export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf
 export { JsonReal, readJson, readJsonList, writeJson } from "./json.ts";
 export { type Koffi, loadKoffi } from "./koffi.ts";
 export { FolderLock } from "./lock.ts";
-export { claimMemory, handOver, isMapped, mapBytes, releasePages } from "./mapped.ts";
+export { claimMemory, isMapped, mapBytes, releasePages } from "./mapped.ts";
 export { ownerModes } from "./owner-modes.ts";
 export { type PartStore, StoredDownloads } from "./part-store.ts";
 export { readBytes, readText, withSource } from "./read.ts";

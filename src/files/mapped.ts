@@ -4,6 +4,7 @@
  * that is replaced, as all files are that Kindling writes, may be.
  */
 import { isMainThread } from "#system";
+import { takeHandedOver } from "../base/index.ts";
 import { type Koffi, loadKoffi } from "./koffi.ts";
 
 /** Bytes from which on a part of a file is worth a mapping of its own. */
@@ -97,20 +98,14 @@ export const isMapped = ({ buffer }: ArrayBufferView): boolean => mapped.has(buf
 
 /** Parts of mapped memory that somebody has for himself, by their first and last bytes. */
 const claims = new WeakMap<ArrayBufferLike, [begin: number, end: number][]>();
-/** Memory that whoever made it has let go. */
-const handedOver = new WeakSet<ArrayBufferLike>();
-
-/** Says that nobody else uses an array: whoever claims it may have it as it is, and needs no copy. */
-export function handOver({ buffer, byteLength }: ArrayBufferView): void {
-  if (byteLength === buffer.byteLength) handedOver.add(buffer);
-}
 
 /**
  * Whether numbers are, in mapped memory or handed over, from now on the caller's: nobody else has asked for them
  * before.
  */
-export function claimMemory({ buffer, byteOffset, byteLength }: ArrayBufferView): boolean {
-  if (!mapped.has(buffer)) return byteLength === buffer.byteLength && handedOver.delete(buffer);
+export function claimMemory(numbers: ArrayBufferView): boolean {
+  const { buffer, byteOffset, byteLength } = numbers;
+  if (!mapped.has(buffer)) return takeHandedOver(numbers);
   const taken = claims.get(buffer) ?? [];
   const end = byteOffset + byteLength;
   if (taken.some(([from, to]) => byteOffset < to && from < end)) return false;

@@ -1,4 +1,4 @@
-import type { DType } from "../base/index.ts";
+import { type DType, handOver } from "../base/index.ts";
 import {
   abs,
   cast,
@@ -38,7 +38,9 @@ const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 function filled<D extends DType>(name: string, dtype: D, shape: readonly number[], value: number): Variable<D> {
   const numbers = dtype === "u8" ? new Uint8Array(sizeOf(shape)) : new Float32Array(sizeOf(shape));
-  return new Variable({ name, dtype, shape }, numbers.fill(value) as never);
+  if (value !== 0) numbers.fill(value); // zeros take no memory until they are written
+  handOver(numbers);
+  return new Variable({ name, dtype, shape }, numbers as never);
 }
 
 /** Numbers of a block, which share a scale: the block size of the published code since 2023; 2048 in the paper. */

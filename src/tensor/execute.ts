@@ -51,26 +51,29 @@ const underWay = new WeakMap<Leaf, Promise<void>>();
 
 async function placeAll(leaves: readonly Leaf[], on?: Device): Promise<void> {
   const lacks = leaves.map(({ lack }) => lack as Value | HostData);
-  const buffers = await materialize(lacks, on);
-  leaves.forEach((leaf, i) => {
-    leaf.place(lacks[i], buffers[i]);
-  });
+  await materialize(lacks, on, (buffer, i) => leaves[i].place(lacks[i], buffer));
 }
 
 /**
  * Computes values and leaves the results on the device; host data is uploaded. Values run one after another, so that
  * the intermediate results of only one are in memory; equal graphs are compiled once.
+ * @param onBuffer is told of each, so that what it was made of can go before the next is made
  */
-export async function materialize(items: readonly (Value | HostData)[], device?: Device): Promise<DeviceBuffer[]> {
+export async function materialize(
+  items: readonly (Value | HostData)[],
+  device?: Device,
+  onBuffer: (buffer: DeviceBuffer, index: number) => void = () => {},
+): Promise<DeviceBuffer[]> {
   const kept: Executable[] = [];
   try {
     const buffers: DeviceBuffer[] = [];
-    for (const item of items) {
+    for (const [i, item] of items.entries()) {
       if ("data" in item) {
         const to = device ?? defaultDevice();
         await to.picked; // until then it would keep a copy of what it is given
         buffers.push(to.upload(item.dtype, item.shape, item.data as never));
       } else buffers.push((await runOnce([item], device, kept))[0]);
+      onBuffer(buffers[i], i);
     }
     return buffers;
   } finally {

@@ -1,11 +1,10 @@
-import { type BlockSource, HalfArray, hostArrayFromBytes } from "../../base/index.ts";
+import { type BlockSource, HalfArray, handOver, hostArrayFromBytes } from "../../base/index.ts";
 import {
   blockSource,
   decodeBlocks,
   fileAt,
   GgufFile,
   type GgufType,
-  handOver,
   isMapped,
   releasePages,
   type StoredFile,
