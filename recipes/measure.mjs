@@ -30,8 +30,8 @@ const recipes = {
     metrics: ["textToImageRecallAt1", "textToImageRecallAt10", "imageToTextRecallAt10"],
     peer: (run) => [run],
   },
-  "gpt-sotu": { metrics: ["validationLoss"], peer: (run) => [run] },
-  "gpt-chinese-poetry": { metrics: ["validationLoss"], peer: (run) => [run] },
+  "gpt-sotu": gpt(),
+  "gpt-chinese-poetry": gpt(),
   "smollm2-lora": { metrics: chat, hasRun: true },
   "smollm2-qlora": { metrics: chat, hasRun: true },
   "smollm2-dpo": { metrics: ["validationLoss", "rewards/accuracies", "rewards/margins"] },
@@ -40,6 +40,11 @@ const recipes = {
   "minilm-retrieval": retrieval(),
   "distil-6-to-2": retrieval(),
 };
+
+/** Measured on all of the validation data, as the peer is. */
+function gpt() {
+  return { metrics: ["validationLoss"], overrides: ["evaluation.batches=1000000"], peer: (run) => [run] };
+}
 
 /** Measured on test.jsonl, which the run has not seen. */
 function retrieval() {
@@ -110,10 +115,15 @@ const lastJson = (text) =>
       .findLast((line) => line.startsWith("{")),
   );
 
-/** What a program tells of itself: its seconds are those of training alone. */
+/** What a program tells of itself: its seconds are those of training alone, and what is inside of an object is flat. */
 function told(output) {
   const { seconds, ...others } = lastJson(output);
-  return { trainingSeconds: seconds, ...others };
+  const flat = Object.entries(others).flatMap(([name, value]) =>
+    typeof value === "object" && value !== null
+      ? Object.entries(value).map(([inner, number]) => [`${name}.${inner}`, number])
+      : [[name, value]],
+  );
+  return { trainingSeconds: seconds, ...Object.fromEntries(flat) };
 }
 
 /** Kindling's run: all but seed and steps as config.yaml says, measured after the last step. */
@@ -129,6 +139,7 @@ async function ours(name, seed, folder) {
     return { ...told(output), seconds, memory };
   }
   const overrides = [`training.seed=${seed}`, `output=${JSON.stringify(folder)}`, "evaluation.interval=1000000"];
+  overrides.push(...(recipes[name].overrides ?? []));
   if (values.steps) overrides.push(`training.steps=${values.steps}`);
   const words = [program, "train", join(root, name, "config.yaml"), ...overrides, "--restart"];
   const { seconds, memory } = await run(process.execPath, words);

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "common"))
 from training_loop import guesses, rows, train  # noqa: E402
 
-EPOCHS, BATCH_SIZE, RATE, MAX_LENGTH = 3, 32, 3e-4, 128
+STEPS, BATCH_SIZE, RATE, MAX_LENGTH = 600, 32, 3e-4, 128
 TAGS = ["B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O"]
 
 
@@ -39,12 +39,12 @@ def encoded(tokenizer, path):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
     data = FOLDER / "data"
     tokenizer = BertTokenizerFast.from_pretrained(data / "model")
     model = AutoModelForTokenClassification.from_pretrained(data / "model", num_labels=len(TAGS))
-    options = dict(epochs=EPOCHS, batch_size=BATCH_SIZE, rate=RATE, seed=arguments.seed, steps=arguments.steps)
+    options = dict(epochs=1, batch_size=BATCH_SIZE, rate=RATE, seed=arguments.seed, steps=arguments.steps)
     padding = tokenizer.pad_token_id
     seconds = train(model, encoded(tokenizer, data / "train.jsonl"), padding=padding, **options)
     test = encoded(tokenizer, data / "test.jsonl")

@@ -12,4 +12,4 @@ FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "common"))
 from text_classifier import main  # noqa: E402
 
-main(FOLDER, ["negative", "positive"], epochs=2, batch_size=32, rate=1e-4, max_length=128)
+main(FOLDER, ["negative", "positive"], epochs=1, batch_size=32, rate=1e-4, max_length=128)

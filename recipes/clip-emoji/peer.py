@@ -1,6 +1,6 @@
 """The same pairs and sizes with transformers' CLIPModel in PyTorch, by the tokenizer that the run here has trained.
 
-    python recipes/clip-emoji/peer.py runs/clip-emoji [--epochs 60] [--seed 0] [--language en]
+    python recipes/clip-emoji/peer.py runs/clip-emoji [--epochs 30] [--seed 0] [--language en]
 """
 
 import argparse
@@ -37,7 +37,7 @@ def recalls(name, similarity):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--language", default="en")

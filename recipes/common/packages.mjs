@@ -35,7 +35,7 @@ export function npmPackage(name, version, folder, sha256) {
   const archiveName = `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
   const target = join(folder, archiveName.replace(".tgz", ""));
   if (!existsSync(target)) {
-    const fetch = () => run("npm", "pack", `${name}@${version}`, "--pack-destination", folder);
+    const fetch = () => run("npm", "pack", "--silent", `${name}@${version}`, "--pack-destination", folder);
     const archive = archiveOf(folder, (file) => file === archiveName, fetch);
     if (sha256 !== undefined) checkSum(archive, sha256);
     unpacked(archive, target);

@@ -10,4 +10,4 @@ from gpt_peer import main  # noqa: E402
 
 lines = (HERE / "data" / "poems.jsonl").read_text(encoding="utf-8").splitlines()
 texts = [json.loads(line)["text"] for line in lines]
-main(texts, texts, share=0.02, batch_size=16)
+main(texts, texts, share=0.02, batch_size=8)

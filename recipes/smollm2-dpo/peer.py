@@ -43,7 +43,7 @@ def messages(row):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=-1)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     files = {"train": str(HERE / "data" / "train.jsonl"), "test": str(HERE / "data" / "test.jsonl")}
@@ -52,7 +52,7 @@ def main():
     targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
     adapter = LoraConfig(r=8, lora_alpha=16, target_modules=targets, task_type="CAUSAL_LM")
     config = DPOConfig(
-        output_dir=str(HERE / "runs" / "peer"), num_train_epochs=1, max_steps=options.steps, seed=options.seed,
+        output_dir=str(HERE / "runs" / "peer"), max_steps=options.steps, seed=options.seed,
         per_device_train_batch_size=8, per_device_eval_batch_size=8, learning_rate=1e-4, weight_decay=0.0, max_grad_norm=1.0,
         lr_scheduler_type="linear", warmup_steps=0.1, beta=0.1, max_length=256, gradient_checkpointing=False,
         bf16=False, use_cpu=True, logging_steps=10, eval_strategy="no", save_strategy="no", report_to=[],

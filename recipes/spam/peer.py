@@ -12,4 +12,4 @@ FOLDER = Path(__file__).parent
 sys.path.append(str(FOLDER.parent / "common"))
 from text_classifier import main  # noqa: E402
 
-main(FOLDER, ["ham", "spam"], epochs=2, batch_size=16, rate=5e-5, max_length=128)
+main(FOLDER, ["ham", "spam"], epochs=1, batch_size=16, rate=5e-5, max_length=64)
