@@ -187,6 +187,12 @@ function table(name, rows) {
   return lines.join("\n");
 }
 
+/** The other runs go on. */
+function failed(error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}
+
 console.log(`${cpus()[0].model}, ${cpus().length} cores; ratios above 1: Kindling needs less\n`);
 for (const name of positionals) {
   const runs = join(root, name, "runs");
@@ -199,12 +205,9 @@ for (const name of positionals) {
   for (let seed = 0; seed < Number(values.seeds); seed++) {
     for (const [side, measure] of Object.entries({ ours, peer: theirs })) {
       if ((values.side ?? side) !== side || known.some((row) => row.seed === seed && row.side === side)) continue;
-      const row = {
-        ...(await measure(name, String(seed), join(runs, `seed-${seed}`))),
-        seed,
-        side,
-        steps: values.steps,
-      };
+      const found = await measure(name, String(seed), join(runs, `seed-${seed}`)).catch(failed);
+      if (found === undefined) continue;
+      const row = { ...found, seed, side, steps: values.steps };
       known.push(row);
       appendFileSync(file, `${JSON.stringify(row)}\n`);
       console.error(name, JSON.stringify(row));

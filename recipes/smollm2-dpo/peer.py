@@ -43,12 +43,13 @@ def messages(row):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     files = {"train": str(HERE / "data" / "train.jsonl"), "test": str(HERE / "data" / "test.jsonl")}
     data = load_dataset("json", data_files=files).map(messages)
     model = AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=FILE, dtype=torch.float32)
+    model.is_quantized = False  # the file's blocks are numbers in f32 now, which transformers passes over
     targets = ["q_proj", "k_proj", "v_proj", "o_proj"]
     adapter = LoraConfig(r=8, lora_alpha=16, target_modules=targets, task_type="CAUSAL_LM")
     config = DPOConfig(
@@ -56,7 +57,6 @@ def main():
         per_device_train_batch_size=8, per_device_eval_batch_size=8, learning_rate=1e-4, weight_decay=0.0, max_grad_norm=1.0,
         lr_scheduler_type="linear", warmup_steps=0.1, beta=0.1, max_length=256, gradient_checkpointing=False,
         bf16=False, use_cpu=True, logging_steps=10, eval_strategy="no", save_strategy="no", report_to=[],
-        train_sampling_strategy="group_by_length",
     )
     trainer = DPOTrainer(
         model=model, args=config, train_dataset=data["train"], eval_dataset=data["test"],
