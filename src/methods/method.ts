@@ -7,6 +7,7 @@ import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Objective } from "../train/index.ts";
 import { type SharedConfig, type SharedInput, sharedSections } from "./config/schema.ts";
 import type { AskedClassifier } from "./parts/class-answers.ts";
+import { requireTrainable } from "./parts/models.ts";
 
 /** Where a method is prepared. */
 export interface MethodContext {
@@ -110,7 +111,11 @@ export function defineMethod<S extends z.ZodRawShape>(definition: MethodDefiniti
       }) as Record<string, unknown>,
     schema: z.preprocess((value) => withDefaults(value, defaults), whole) as unknown as Method["schema"],
     prepare: (config, context) =>
-      closingOnFailure(context, (watched) => definition.prepare(config as unknown as MethodConfig<S>, watched)),
+      closingOnFailure(context, async (watched) => {
+        const prepared = await definition.prepare(config as unknown as MethodConfig<S>, watched);
+        requireTrainable(prepared.model, config);
+        return prepared;
+      }),
   };
 }
 

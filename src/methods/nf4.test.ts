@@ -11,6 +11,7 @@ import { tensor } from "../tensor/index.ts";
 import { expectClose, tolerances } from "../testing/close.ts";
 import { compileTrainStep, supervised } from "../train/index.ts";
 import { adapterTraining } from "./index.ts";
+import { requireTrainable } from "./parts/models.ts";
 
 const golden = fileURLToPath(new URL("../../golden/nf4/", import.meta.url));
 interface Numbers {
@@ -53,6 +54,14 @@ test("a base in NF4 answers as bitsandbytes' does, and LoRA beside it is trained
   expect(await logitsOf(model)).toEqual(before);
   await expect(savePretrained(model, join(golden, "nowhere"))).rejects.toThrow("weights in blocks");
   step.dispose();
+  model.dispose();
+});
+
+test("a base in blocks without an adapter is refused before anything is trained", async () => {
+  const model = await open();
+  const adapter = { type: "lora" } as never;
+  expect(() => requireTrainable(model, { adapter: undefined })).toThrow("weights in blocks and no adapter");
+  expect(() => requireTrainable(model, { adapter })).not.toThrow();
   model.dispose();
 });
 

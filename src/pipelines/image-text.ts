@@ -16,6 +16,7 @@ import {
   chatFormat,
   encodePrompt,
   type MixedMessage,
+  startToken,
   type Tokenizer,
 } from "../tokenizers/index.ts";
 import { collect, each, textAfter } from "./common.ts";
@@ -169,8 +170,12 @@ export class ImageTextToTextPipeline {
     }
     const last = input[input.length - 1];
     const goesOn = continueFinalMessage ?? last.role === "assistant";
-    const text = this.format.render(input, { continueFinalMessage: goesOn });
-    const fresh = await this.continuation(text, input.flatMap(imagesOf), options, this.format.addSpecialTokens);
+    const rendered = this.format.render(input, { continueFinalMessage: goesOn });
+    const { addSpecialTokens } = this.format;
+    // as transformers' processors, and not its tokenizers: a template that writes no start token gets it
+    const start = addSpecialTokens ? undefined : await startToken(this.tokenizer);
+    const text = start === undefined || rendered.startsWith(start) ? rendered : start + rendered;
+    const fresh = await this.continuation(text, input.flatMap(imagesOf), options, addSpecialTokens);
     if (!returnFullText) return [{ input_text: input, generated_text: fresh }];
     const messages = goesOn
       ? [...input.slice(0, -1), { ...last, content: extended(last.content, fresh) }]

@@ -13,7 +13,7 @@ export { type GgufMetadata, type GgufVocabulary, ggufRoles, ggufVocabulary } fro
 export { type GgufTokenizerOptions, ggufTokenizer } from "./formats/gguf-writer.ts";
 export { type TiktokenOptions, tiktokenPatterns } from "./formats/tiktoken.ts";
 export { type PackedJson, unpackJson } from "./packed-json.ts";
-export { encodePrompt, withLiterals } from "./prompt.ts";
+export { encodePrompt, startToken, withLiterals } from "./prompt.ts";
 export { removeOtherTokenizers, tokenizerPaths } from "./save-files.ts";
 export type { SpecialTokens } from "./settings.ts";
 export { type TokenBytes, tokenBytes, tokenBytesReader } from "./token-bytes.ts";

@@ -71,3 +71,11 @@ export async function encodePrompt(
   }
   return ids;
 }
+
+/** The token that a tokenizer puts in front of texts as the start, such as "<s>"; undefined where it puts none. */
+export async function startToken(tokenizer: Tokenizer): Promise<string | undefined> {
+  const { bos } = tokenizer.special;
+  if (bos === undefined) return undefined;
+  const [first] = await tokenizer.encode("a");
+  return first === tokenizer.tokenToId(bos) ? bos : undefined;
+}

@@ -1,6 +1,6 @@
 /** Chat templates that write a token where a message has a picture. */
 import { KindlingError } from "../../base/index.ts";
-import { type ChatFormat, chatFormat, encodePrompt, type MixedMessage, Tokenizer } from "../../tokenizers/index.ts";
+import { type ChatFormat, chatFormat, encodePrompt, type MixedMessage, startToken, Tokenizer } from "../../tokenizers/index.ts";
 
 /** What stands for a picture in LLaVA's files and in the texts of its models. */
 export const IMAGE = "<image>";
@@ -106,16 +106,14 @@ export async function withImageToken(tokenizer: Tokenizer, imageTokenId?: number
 
 /** The tokenizer with a template that begins with the token that it puts in front of texts, if it does. */
 async function withStart(tokenizer: Tokenizer): Promise<Tokenizer> {
-  const { special, chatTemplate = "" } = tokenizer;
-  const { bos } = special;
-  if (bos === undefined) return tokenizer;
-  const [first] = await tokenizer.encode("a");
-  if (first !== tokenizer.tokenToId(bos)) return tokenizer;
+  const { chatTemplate = "" } = tokenizer;
+  const start = await startToken(tokenizer);
+  if (start === undefined) return tokenizer;
   const format = chatFormat(chatTemplate, tokenizer);
   const texts = [false, true].map((takesPartsOnly) =>
     rendered(format, [messageFor({ role: "user", content: "a" }, { takesPartsOnly })]),
   );
-  if (texts.some((text) => text?.startsWith(bos))) return tokenizer;
+  if (texts.some((text) => text?.startsWith(start))) return tokenizer;
   return withTemplate(tokenizer, `{{ bos_token }}${chatTemplate}`);
 }
 
