@@ -7,7 +7,7 @@ import type { Tokenizer } from "../tokenizers/index.ts";
 import type { Objective } from "../train/index.ts";
 import { type SharedConfig, type SharedInput, sharedSections } from "./config/schema.ts";
 import type { AskedClassifier } from "./parts/class-answers.ts";
-import { requireTrainable } from "./parts/models.ts";
+import { requireTrainable } from "./parts/trainable.ts";
 
 /** Where a method is prepared. */
 export interface MethodContext {

@@ -11,7 +11,7 @@ import { tensor } from "../tensor/index.ts";
 import { expectClose, tolerances } from "../testing/close.ts";
 import { compileTrainStep, supervised } from "../train/index.ts";
 import { adapterTraining } from "./index.ts";
-import { requireTrainable } from "./parts/models.ts";
+import { requireTrainable } from "./parts/trainable.ts";
 
 const golden = fileURLToPath(new URL("../../golden/nf4/", import.meta.url));
 interface Numbers {

@@ -58,6 +58,8 @@ export interface TransformerLayerConfig {
   activationDropout?: number;
   /** First weights of linear layers. @default as in PyTorch */
   init?: Initializer;
+  /** Of the layers that begin otherwise. @default init */
+  inits?: Partial<Record<"output" | "up" | "down", Initializer>>;
   /** Checkpoint keys of the parts, where they differ from the fields below. */
   keys?: Readonly<Record<string, string>>;
 }
@@ -148,7 +150,10 @@ export class AttentionBlock extends Module {
       this.key = new Linear({ ...from, bias: keyBias }, kKey);
       this.value = new Linear({ ...from, bias: qkvBias }, vKey);
     }
-    this.output = new Linear({ inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias, init }, oKey);
+    this.output = new Linear(
+      { inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias, init: config.inits?.output ?? init },
+      oKey,
+    );
     this.config = config;
   }
 
@@ -271,10 +276,18 @@ export class TransformerLayer extends ResidualLayer {
     const isSplit = config.isGated && !config.isFusedGate;
     if (isSplit) this.gate = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, gateKey);
     this.up = new Linear(
-      { inFeatures: hiddenSize, outFeatures: config.isFusedGate ? 2 * intermediateSize : intermediateSize, bias, init },
+      {
+        inFeatures: hiddenSize,
+        outFeatures: config.isFusedGate ? 2 * intermediateSize : intermediateSize,
+        bias,
+        init: config.inits?.up ?? init,
+      },
       upKey,
     );
-    this.down = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init }, downKey);
+    this.down = new Linear(
+      { inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init: config.inits?.down ?? init },
+      downKey,
+    );
     this.feedForwardNorm = newNorm();
     if (layerScale !== undefined) {
       this.attentionScale = new Parameter([hiddenSize], constantInit(layerScale)(normKey, [hiddenSize]));

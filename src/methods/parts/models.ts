@@ -9,7 +9,7 @@ import {
   type PretrainedModel,
   type TaskModels,
 } from "../../models/index.ts";
-import { hasBlocks, type Module, matchesKey, type Parameter } from "../../nn/index.ts";
+import { type Module, matchesKey, type Parameter } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
 import { Tokenizer } from "../../tokenizers/index.ts";
 import type { SharedConfig } from "../config/schema.ts";
@@ -103,17 +103,6 @@ export function requireVocabulary({ vocabSize }: Tokenizer, model: PretrainedMod
     expected: `a tokenizer of at most ${rows} tokens, as the model has rows`,
     received: `one of ${vocabSize}`,
     fix: "use the model's own tokenizer, or a new model",
-  });
-}
-
-/** @throws OptionError for a model in blocks without an adapter: blocks are not trained, nor saved as weights */
-export function requireTrainable(model: Module, { adapter }: Pick<SharedConfig, "adapter">): void {
-  if (adapter !== undefined || !hasBlocks(model)) return;
-  throw new OptionError({
-    where: "config, model.weights",
-    expected: "weights in f32, or an adapter beside those in blocks, which are not trained",
-    received: "weights in blocks and no adapter",
-    fix: "write adapter: { type: lora }, or leave weights out",
   });
 }
 

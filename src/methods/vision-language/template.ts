@@ -1,6 +1,13 @@
 /** Chat templates that write a token where a message has a picture. */
 import { KindlingError } from "../../base/index.ts";
-import { type ChatFormat, chatFormat, encodePrompt, type MixedMessage, startToken, Tokenizer } from "../../tokenizers/index.ts";
+import {
+  type ChatFormat,
+  chatFormat,
+  encodePrompt,
+  type MixedMessage,
+  startToken,
+  Tokenizer,
+} from "../../tokenizers/index.ts";
 
 /** What stands for a picture in LLaVA's files and in the texts of its models. */
 export const IMAGE = "<image>";

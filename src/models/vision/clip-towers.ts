@@ -9,10 +9,10 @@ import {
   Linear,
   Module,
   multiHeadAttention,
-  normalInit,
   Parameter,
   type Projection,
   TransformerLayer,
+  xavierUniform,
 } from "../../nn/index.ts";
 import {
   add,
@@ -37,6 +37,7 @@ import { activation, count, type Fields, number, positive, probability, requireF
 import { keyMask } from "../encoders/encoder.ts";
 import { firstToken } from "../encoders/heads.ts";
 import type { RunOptions } from "../model.ts";
+import { layerInits, tableInit } from "./clip-init.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "./image.ts";
 
 /** The sizes of one tower, for texts or for pictures; P = projectionSize is the width of what is compared. */
@@ -140,13 +141,13 @@ const layerKeys = {
   feedForwardNorm: "layer_norm2",
 };
 
-const newLayers = (config: TowerConfig, key: RandomKey) =>
+const newLayers = (config: TowerConfig, traits: Traits, key: RandomKey) =>
   key.split(config.numLayers).map((part) => {
     const shared = {
       ...config,
       normPlacement: "pre",
       epsilon: config.layerNormEpsilon,
-      init: normalInit(config.initializerRange),
+      ...layerInits(config, traits),
     } as const;
     return new TransformerLayer({ ...shared, keys: layerKeys }, part);
   });
@@ -168,26 +169,21 @@ export class TextTower extends Module {
   };
   private readonly config: ClipTextConfig;
 
-  constructor(config: ClipTextConfig, { isSiglip }: Traits, key: RandomKey) {
+  constructor(config: ClipTextConfig, traits: Traits, key: RandomKey) {
     super();
+    const { isSiglip } = traits;
     const [tokenKey, positionKey, layerKey, headKey] = key.split(4);
-    const {
-      vocabSize,
-      hiddenSize: width,
-      maxPositionEmbeddings,
-      layerNormEpsilon: epsilon,
-      initializerRange,
-      projectionSize,
-    } = config;
-    const init = normalInit(initializerRange);
+    const { vocabSize, hiddenSize: width, maxPositionEmbeddings, layerNormEpsilon: epsilon, projectionSize } = config;
+    const init = tableInit(config, traits);
     this.tokenEmbedding = new Embedding({ numEmbeddings: vocabSize, embeddingDim: width, init }, tokenKey);
     this.positionEmbedding = new Embedding(
       { numEmbeddings: maxPositionEmbeddings, embeddingDim: width, init },
       positionKey,
     );
-    this.layers = newLayers(config, layerKey);
+    this.layers = newLayers(config, traits, layerKey);
     this.finalLayerNorm = new LayerNorm({ width, epsilon }, layerKey);
-    if (isSiglip) this.head = new Linear({ inFeatures: width, outFeatures: projectionSize, init }, headKey);
+    if (isSiglip)
+      this.head = new Linear({ inFeatures: width, outFeatures: projectionSize, init: xavierUniform }, headKey);
     this.config = config;
   }
 
@@ -251,10 +247,10 @@ class AttentionPooling extends Module {
   constructor(config: ClipVisionConfig, key: RandomKey) {
     super();
     const [probeKey, inKey, outKey, upKey, downKey] = key.split(5);
-    const { hiddenSize: width, intermediateSize, layerNormEpsilon: epsilon, initializerRange: range } = config;
-    const init = normalInit(range);
-    this.probe = token([1, 1, width], range, probeKey);
-    this.inProjWeight = token([3 * width, width], range, inKey);
+    const { hiddenSize: width, intermediateSize, layerNormEpsilon: epsilon } = config;
+    const init = xavierUniform;
+    this.probe = new Parameter([1, 1, width], init(probeKey, [1, 1, width]));
+    this.inProjWeight = new Parameter([3 * width, width], init(inKey, [3 * width, width]));
     this.inProjBias = new Parameter([3 * width], constantInit(0)(inKey, [3 * width]));
     this.outProj = new Linear({ inFeatures: width, outFeatures: width, init }, outKey);
     this.layernorm = new LayerNorm({ width, epsilon }, key);
@@ -309,20 +305,21 @@ export class VisionTower extends Module {
   };
   private readonly config: ClipVisionConfig;
 
-  constructor(config: ClipVisionConfig, { isSiglip }: Traits, key: RandomKey) {
+  constructor(config: ClipVisionConfig, traits: Traits, key: RandomKey) {
     super();
+    const { isSiglip } = traits;
     const [classKey, patchKey, positionKey, layerKey, headKey] = key.split(5);
-    const { hiddenSize: width, imageSize, patchSize, layerNormEpsilon: epsilon, initializerRange: range } = config;
+    const { hiddenSize: width, imageSize, patchSize, layerNormEpsilon: epsilon } = config;
     const patches = Math.floor(imageSize / patchSize) ** 2;
-    if (!isSiglip) this.classEmbedding = token([width], range, classKey);
+    if (!isSiglip) this.classEmbedding = token([width], width ** -0.5, classKey);
     this.patchEmbedding = new PatchEmbeddings({ ...config, width, bias: isSiglip }, patchKey, "patch_embedding");
-    const init = normalInit(range);
+    const init = tableInit(config, traits);
     this.positionEmbedding = new Embedding(
       { numEmbeddings: patches + (isSiglip ? 0 : 1), embeddingDim: width, init },
       positionKey,
     );
     if (!isSiglip) this.preLayrnorm = new LayerNorm({ width, epsilon }, layerKey);
-    this.layers = newLayers(config, layerKey);
+    this.layers = newLayers(config, traits, layerKey);
     this.postLayernorm = new LayerNorm({ width, epsilon }, layerKey);
     if (isSiglip) this.head = new AttentionPooling(config, headKey);
     this.config = config;
