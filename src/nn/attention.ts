@@ -6,9 +6,10 @@ import {
   type Tensor,
   type TensorAttentionOptions,
 } from "../tensor/index.ts";
+import { dropout } from "./dropout.ts";
 import { headWidth, mergeHeads, requireHeads, splitHeads } from "./heads.ts";
 import type { LayerCache } from "./key-value-cache.ts";
-import { dropout, Linear, type LinearConfig } from "./layers.ts";
+import { Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 import type { Projection } from "./projection.ts";
 import { requireProbability, requireSizes } from "./sizes.ts";

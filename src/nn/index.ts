@@ -17,6 +17,7 @@ export {
 } from "./block-layers.ts";
 export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConfig } from "./convolution.ts";
 export { depthRates, dropPath } from "./drop-path.ts";
+export { dropout } from "./dropout.ts";
 export { functionalCall } from "./functional-call.ts";
 export { mergeHeads, splitHeads } from "./heads.ts";
 export {
@@ -51,7 +52,6 @@ export {
 } from "./key-value-cache.ts";
 export {
   Conv1D,
-  dropout,
   Embedding,
   type EmbeddingConfig,
   LayerNorm,

@@ -1,24 +1,21 @@
-import { type FloatDType, known } from "../base/index.ts";
+import { known } from "../base/index.ts";
 import {
   add,
-  bernoulli,
   embedding,
   layerNorm,
   linear,
   matmul,
-  mul,
   type RandomKey,
   rmsNorm,
   split,
   type Tensor,
   transpose,
-  where,
   zeros,
 } from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 import { EmbeddingTable, Projection } from "./projection.ts";
-import { requireProbability, requireSizes } from "./sizes.ts";
+import { requireSizes } from "./sizes.ts";
 
 /** Widths of a `Linear`, and its first numbers. */
 export interface LinearConfig {
@@ -247,21 +244,4 @@ export class RMSNorm extends Module {
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return rmsNorm(x, this.offset === 0 ? this.weight.value : add(this.weight.value, this.offset), this.epsilon);
   }
-}
-
-/**
- * Sets elements to 0 with the given probability and scales the rest so that the mean stays. x: [...] -> the same shape.
- * Without a key, or at probability 0, it does nothing: that is how evaluation calls it; at 1 all are 0. Srivastava et
- * al. 2014.
- * @throws OptionError for a probability that is not from 0 to 1
- */
-export function dropout<D extends FloatDType>(
-  x: Tensor<D>,
-  probability: number,
-  key: RandomKey | undefined,
-): Tensor<D> {
-  requireProbability("dropout", probability);
-  if (key === undefined || probability === 0) return x;
-  const scale = probability === 1 ? 0 : 1 / (1 - probability);
-  return mul(where(bernoulli(key, x.shape, 1 - probability), x, 0), scale) as Tensor<D>;
 }

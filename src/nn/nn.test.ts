@@ -143,6 +143,17 @@ test("dropout keeps the mean, is off without a key, and its gradient has the sam
   expect(await dx.read()).toEqual(numbers);
 });
 
+test("of large tensors both halves are dropped as often, and not together", async () => {
+  const count = 2 ** 18;
+  const numbers = await dropout(tensor(new Float32Array(count).fill(1)), 0.1, key).read();
+  const isDropped = Array.from(numbers, (x) => x === 0);
+  const [first, second] = [isDropped.slice(0, count / 2), isDropped.slice(count / 2)];
+  const both = first.filter((dropped, i) => dropped && second[i]).length / (count / 2);
+  const shares = [first, second].map((half) => half.filter(Boolean).length / half.length);
+  for (const share of shares) expect(Math.abs(share - 0.1)).toBeLessThan(0.003); // three standard deviations
+  expect(Math.abs(both - 0.01)).toBeLessThan(0.001);
+});
+
 test("dropout of everything is 0, and what is no probability is refused", async () => {
   const x = tensor([1, -2, 3]);
   expect(await dropout(x, 1, key).toArray()).toEqual([0, 0, 0]);

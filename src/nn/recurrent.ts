@@ -22,8 +22,8 @@ import {
   where,
   zeros,
 } from "../tensor/index.ts";
+import { dropout } from "./dropout.ts";
 import { uniformInit } from "./init.ts";
-import { dropout } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 import { requireSizes } from "./sizes.ts";
 

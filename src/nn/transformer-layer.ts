@@ -1,10 +1,11 @@
 import { add, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, withScope } from "../tensor/index.ts";
 import { type Activation, activations } from "./activations.ts";
 import { multiHeadAttention } from "./attention.ts";
+import { dropout } from "./dropout.ts";
 import { headWidth, requireHeads } from "./heads.ts";
 import { constantInit, type Initializer } from "./init.ts";
 import type { LayerCache } from "./key-value-cache.ts";
-import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
+import { LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 import type { Projection } from "./projection.ts";
 import { type ResidualAdapter, ResidualLayer, residualSum } from "./residual-layer.ts";
