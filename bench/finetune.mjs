@@ -18,7 +18,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { AdamW, constantSchedule } from "../dist/optim/index.js";
 import { Device } from "../dist/runtime/index.js";
-import { setDefaultDevice, tensor } from "../dist/tensor/index.js";
+import { randomKey, setDefaultDevice, tensor } from "../dist/tensor/index.js";
 import { compileTrainStep, train } from "../dist/train/index.js";
 import { cases, openCase, smallest } from "./finetune-cases.mjs";
 import { benchFolder, finetunePython, isSmallest, median, torchEnvironment } from "./torch-python.mjs";
@@ -38,7 +38,8 @@ const peakBytes = () => 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/
 async function child(name) {
   setDefaultDevice(new Device({ threads: THREADS }));
   const { objective, batch } = await openCase(table[name]);
-  const step = compileTrainStep(objective, new AdamW(objective.trained, { weightDecay: 0.01 }), { clipNorm: 1 });
+  const optimizer = new AdamW(objective.trained, { weightDecay: 0.01 });
+  const step = compileTrainStep(objective, optimizer, { clipNorm: 1, key: randomKey(0) }); // with the config's dropout
   const answer = (/** @type {object} */ value) => console.log(JSON.stringify(value));
   answer({ ready: true });
   let done = 0;
@@ -114,7 +115,7 @@ async function trainerOverhead() {
   const of = isSmallest ? smallest.bert : cases.bert;
   const { objective, batch } = await openCase(of);
   const optimizer = new AdamW(objective.trained);
-  const step = compileTrainStep(objective, optimizer, { clipNorm: 1 });
+  const step = compileTrainStep(objective, optimizer, { clipNorm: 1, key: randomKey(0) });
   const schedule = constantSchedule(LEARNING_RATE);
   const [bare, trained, waits] = [[], [], []].map((list) => /** @type {number[]} */ (list));
   const trainData = { batch: async (/** @type {number} */ i) => batch(i) };
