@@ -36,8 +36,8 @@ export const BASE_BYTES = 130 * 2 ** 20;
  */
 const FRAGMENTATION = 1.25;
 
-/** Of each number that AdamW trains: it, two moments, and its gradient with new ones of the three. */
-export const TRAINED_BYTES = F32 * 3 + FRAGMENTATION * F32 * 4;
+/** Of each number that AdamW trains: it, two moments, its gradient and the square of that. */
+export const TRAINED_BYTES = F32 * 3 + FRAGMENTATION * F32 * 2;
 /** Of a GPU's driver and libraries. */
 const DEVICE_BYTES = 2 ** 30;
 
@@ -67,8 +67,8 @@ export async function estimateTraining(
       : F32 * (cost.parameters + (form.way === "full" ? 0 : cost.trainedParameters));
   const optimizerBytes = F32 * optimizerStates * cost.trainedParameters;
   const held = weightBytes + optimizerBytes;
-  // the norm of all gradients comes first: then they are there at once, and new weights and moments beside the old ones
-  const updateBytes = F32 * (2 + optimizerStates) * cost.trainedParameters;
+  // the norm of all gradients comes first: then they are there at once, and their squares, which moments are made of
+  const updateBytes = F32 * (optimizerStates > 0 ? 2 : 1) * cost.trainedParameters;
   const needed = FRAGMENTATION * Math.max(cost.stepBytes, updateBytes);
   const runtimeBytes = BASE_BYTES + needed - cost.stepBytes;
   return {
