@@ -21,9 +21,9 @@ const LEAST_SHARED = 2 ** 12;
 
 /**
  * Sets elements to 0 with the given probability and scales the rest so that the mean stays. x: [...] -> the same shape.
- * Without a key, or at probability 0, it does nothing: that is how evaluation calls it; at 1 all are 0. Of large tensors
- * each random number decides over two elements, so that the second half is kept with a probability that is rounded up
- * to 1 / 4096. Srivastava et al. 2014.
+ * Without a key, or at probability 0, it does nothing: that is how evaluation calls it; at 1 all are 0. Of large
+ * tensors each random number decides over two elements, so that the second half is kept with a probability that is
+ * rounded up to 1 / 4096. Srivastava et al. 2014.
  * @throws OptionError for a probability that is not from 0 to 1
  */
 export function dropout<D extends FloatDType>(
