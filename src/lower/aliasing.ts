@@ -77,17 +77,9 @@ interface Check {
   bound: Size;
 }
 
-const cachedChecks = new WeakMap<Graph, ReadonlyMap<Node, readonly Check[]>>();
-
 /** The nodes of a graph that check something. */
 function checksOf(graph: Graph): ReadonlyMap<Node, readonly Check[]> {
-  const known = cachedChecks.get(graph);
-  if (known) return known;
-  const checks = new Map(
-    graph.nodes.map((node) => [node, checksOfNode(node)] as const).filter(([, { length }]) => length > 0),
-  );
-  cachedChecks.set(graph, checks);
-  return checks;
+  return new Map(graph.nodes.map((node) => [node, checksOfNode(node)] as const).filter(([, { length }]) => length > 0));
 }
 
 function checksOfNode(node: Node): Check[] {

@@ -1,8 +1,10 @@
 import type { FloatDType } from "../base/index.ts";
+import { sizeOf } from "../ir/index.ts";
 import {
   cast,
   concat,
   floor,
+  full,
   less,
   mul,
   type RandomKey,
@@ -33,7 +35,7 @@ export function dropout<D extends FloatDType>(
 ): Tensor<D> {
   requireProbability("dropout", probability);
   if (key === undefined || probability === 0) return x;
-  if (probability === 1) return where(less(uniform(key, x.shape), 0), x, 0) as Tensor<D>;
+  if (probability === 1) return where(full([], 0, "bool"), x, 0) as Tensor<D>;
   const kept = 1 - probability;
   const factors = mul(cast(less(numbersFor(x.shape, key), kept), x.dtype), 1 / kept); // 0 or more than 1
   return mul(x, factors) as Tensor<D>;
@@ -41,8 +43,8 @@ export function dropout<D extends FloatDType>(
 
 /** Uniform numbers in [0, 1): to draw them takes much longer than all else that dropout does. */
 function numbersFor(shape: Tensor["shape"], key: RandomKey): Tensor<"f32"> {
-  const count = shape.reduce<number>((product, size) => product * (typeof size === "number" ? size : Number.NaN), 1);
-  if (!(count >= LEAST_SHARED) || count % 2 !== 0) return uniform(key, shape);
+  const count = sizeOf(shape);
+  if (typeof count !== "number" || count < LEAST_SHARED || count % 2 !== 0) return uniform(key, shape);
   const first = uniform(key, [count / 2]);
   const lower = mul(first, HALF);
   return reshape(concat([first, sub(lower, floor(lower))], 0), shape);
